@@ -1,0 +1,176 @@
+"""What a terminal gets: the contract's JSON documents, made once and kept as bytes."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+import orjson
+
+from authz_service.clock import month_end
+from authz_service.declines import APPROVED, CODE_APPROVED, CODE_PARTLY_APPROVED
+from authz_service.holds import Hold
+from authz_service.requests import BalanceInquiry, Purchase
+from authz_service.rules.decide import Decision, Refusal
+from authz_service.rules.facts import Facts
+from authz_service.rules.message import decision_message, left_message, line_of, refusal_message
+from authz_service.rules.money import Room, VoucherUse
+from authz_service.vocabulary import HoldStatus
+
+CURRENCY: Final = "IDR"
+CREATED: Final = 201
+OK: Final = 200
+
+Document = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """An HTTP status and the bytes under it; `replayed` when it was given before; `problem` when it is RFC 9457."""
+
+    status: int
+    body: bytes
+    replayed: bool = False
+    problem: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """What names a decision: its id, approval code and instants. None of it in a dry run."""
+
+    authorisation_id: str
+    approval_code: str | None
+    expires_at: datetime | None
+
+
+def decision_document(
+    purchase: Purchase, facts: Facts, decision: Decision, identity: Identity | None, hold: Hold | None
+) -> Document:
+    """The answer of an authorise request; `identity` None is a dry run, `hold` None a decline."""
+    programme = facts.programme
+    document: Document = {} if identity is None else {"id": identity.authorisation_id}
+    document |= {
+        "decision": "approved" if decision.approved else "declined",
+        "status": _first_status(decision, hold),
+        "response_code": _response_code(decision),
+        "reason": _reason(decision),
+        "approval_code": identity.approval_code if identity else None,
+        "amount": purchase.amount,
+        "approved_amount": decision.approved_rupiah,
+        "tender_due": decision.tender_due_rupiah,
+        "price_reduction": decision.reduction_rupiah,
+        "currency": CURRENCY,
+        "held_amount": hold.held_rupiah if hold else 0,
+        "captured_amount": hold.captured_rupiah if hold else 0,
+        "refunded_amount": hold.refunded_rupiah if hold else 0,
+        "lines": [
+            {"line": line.number, "action": line.action, "approved_amount": line.approved_rupiah}
+            for line in decision.lines
+        ],
+        "reasons": [_refusal_document(refusal, purchase, facts, decision.room) for refusal in decision.refusals],
+        "largest_approvable_amount": decision.largest_rupiah,
+    }
+    if decision.room is not None:
+        document["remaining"] = _remaining_document(decision.room, facts)
+    document |= {
+        "message": decision_message(purchase, facts, decision),
+        "vouchers_used": [_voucher_document(use) for use in decision.voucher_uses],
+        "merchant_id": facts.shop.merchant_id if facts.shop else None,
+        "terminal_id": facts.terminal.terminal_id,
+        "stan": purchase.stan,
+        "expires_at": shown(identity.expires_at, programme.zone) if identity and identity.expires_at else None,
+        "created_at": shown(facts.now, programme.zone),
+    }
+    return document
+
+
+def balance_document(inquiry: BalanceInquiry, facts: Facts, refusals: list[Refusal], room: Room | None, largest: int) -> Document:
+    """The answer of a balance inquiry; `room` None where the shop, card or family may not ask."""
+    first = refusals[0] if refusals else None
+    left = left_message(room) if room is not None else ""
+    document: Document = {
+        "decision": "approved" if first is None else "declined",
+        "response_code": CODE_APPROVED if first is None else first.reason.response_code,
+        "reason": APPROVED if first is None else first.reason,
+        "reasons": [
+            {
+                "reason": refusal.reason,
+                "response_code": refusal.reason.response_code,
+                "message": refusal_message(refusal, facts, room, None),
+            }
+            for refusal in refusals
+        ],
+        "currency": CURRENCY,
+        "largest_approvable_amount": largest,
+    }
+    if room is not None:
+        document["remaining"] = _remaining_document(room, facts)
+    said = refusal_message(first, facts, room, None) if first is not None else ""
+    document |= {
+        "message": " ".join(part for part in (said, left) if part),
+        "merchant_id": facts.shop.merchant_id if facts.shop else None,
+        "terminal_id": facts.terminal.terminal_id,
+        "created_at": shown(facts.now, facts.programme.zone),
+    }
+    return document
+
+
+def as_it_stands(first_answer: bytes, hold: Hold | None) -> Document:
+    """The authorisation now: what was decided stays as it was said, status and amounts are the hold's."""
+    document: Document = orjson.loads(first_answer)
+    if hold is not None:
+        document["status"] = hold.status
+        document["held_amount"] = hold.held_rupiah
+        document["captured_amount"] = hold.captured_rupiah
+        document["refunded_amount"] = hold.refunded_rupiah
+        document["vouchers_used"] = [_voucher_document(use) for use in hold.voucher_uses if use.amount_rupiah or use.packages]
+    return document
+
+
+def shown(instant: datetime, zone: ZoneInfo) -> str:
+    """RFC 3339 with the programme's offset, to the millisecond."""
+    return instant.astimezone(zone).isoformat(timespec="milliseconds")
+
+
+def _first_status(decision: Decision, hold: Hold | None) -> HoldStatus:
+    if not decision.approved:
+        return HoldStatus.DECLINED
+    return hold.status if hold else HoldStatus.HELD
+
+
+def _response_code(decision: Decision) -> str:
+    if not decision.approved:
+        return decision.refusals[0].reason.response_code
+    return CODE_PARTLY_APPROVED if decision.tender_due_rupiah else CODE_APPROVED
+
+
+def _reason(decision: Decision) -> str:
+    return APPROVED if decision.approved else decision.refusals[0].reason
+
+
+def _refusal_document(refusal: Refusal, purchase: Purchase, facts: Facts, room: Room | None) -> Document:
+    document: Document = {
+        "reason": refusal.reason,
+        "response_code": refusal.reason.response_code,
+        "message": refusal_message(refusal, facts, room, line_of(purchase.lines, refusal)),
+    }
+    if refusal.line is not None:
+        document["line"] = refusal.line
+    return document
+
+
+def _remaining_document(room: Room, facts: Facts) -> Document:
+    month = facts.family.month.month if facts.family else facts.today.replace(day=1)
+    zone = facts.programme.zone
+    return {
+        "package": room.purchase_rupiah,
+        "packages_this_month": room.packages,
+        "month": room.month_rupiah,
+        "programme": room.programme_rupiah,
+        "month_ends_at": month_end(month, zone).isoformat(),
+        "programme_ends_at": facts.programme.ends_at.astimezone(zone).isoformat(),
+    }
+
+
+def _voucher_document(use: VoucherUse) -> Document:
+    return {"voucher_id": use.voucher_id, "amount": use.amount_rupiah, "packages": use.packages}

@@ -1,0 +1,1 @@
+"""The door: bytes become requests, answers and problems become bytes."""

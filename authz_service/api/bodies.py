@@ -1,0 +1,85 @@
+"""From the bytes of a body to a request, or to the Problem that says why not. The input is never echoed."""
+
+import json
+import re
+from typing import Any, Final, TypeVar
+
+import orjson
+from pydantic import TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
+
+from authz_service.problems import Invalid, NotJson, Problem
+
+_SAFE_NAME: Final = re.compile(r"[a-z_]{1,40}")
+_WHOLE: Final = "body"
+T = TypeVar("T")
+
+
+def parse(adapter: TypeAdapter[T], body: bytes) -> T:
+    """The request in `body`; raises NotJson or Invalid."""
+    try:
+        document = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise NotJson("the body is not JSON in UTF-8") from error
+    if not isinstance(document, dict):
+        raise Invalid([{"field": _WHOLE, "code": "object_type", "detail": "Give a JSON object"}])
+    if _may_repeat_a_member(body, document) and _repeats_a_member(body):
+        raise NotJson("a member stands twice in an object")
+    try:
+        return adapter.validate_json(body)
+    except ValidationError as error:
+        raise invalid(error) from None
+
+
+def invalid(error: ValidationError) -> Problem:
+    """Each field that is wrong, by name, and what it should be."""
+    return Invalid([_told(each) for each in error.errors(include_input=False, include_url=False, include_context=False)])
+
+
+def _told(error: ErrorDetails) -> dict[str, str]:
+    if error["type"] == "unexpected_keyword_argument":
+        *above, name = error["loc"]
+        # What a till puts where a name should stand may be anything, a card number too.
+        known = str(name) if _SAFE_NAME.fullmatch(str(name)) else "(unknown)"
+        return {"field": _path((*above, known)), "code": "unknown_field", "detail": "This field is not known"}
+    if error["type"] in {"missing_argument", "missing_keyword_only_argument", "missing"}:
+        return {"field": _path(error["loc"]), "code": "missing", "detail": "This field is required"}
+    return {"field": _path(error["loc"]), "code": error["type"], "detail": error["msg"]}
+
+
+def _path(places: tuple[int | str, ...]) -> str:
+    path = ""
+    for place in places:
+        path += f"[{place}]" if isinstance(place, int) else f".{place}" if path else place
+    return path or _WHOLE
+
+
+def _may_repeat_a_member(body: bytes, document: dict[str, Any]) -> bool:
+    """Cheap and never wrong in saying no: without escapes, each `:` outside of a value belongs to one member."""
+    return b"\\" in body or body.count(b":") != _colons(document)
+
+
+def _colons(value: Any) -> int:
+    if isinstance(value, str):
+        return value.count(":")
+    if isinstance(value, dict):
+        return sum(1 + name.count(":") + _colons(each) for name, each in value.items())
+    if isinstance(value, list):
+        return sum(map(_colons, value))
+    return 0
+
+
+def _repeats_a_member(body: bytes) -> bool:
+    class RepeatedError(Exception):
+        pass
+
+    def once(members: list[tuple[str, Any]]) -> dict[str, Any]:
+        if len({name for name, _ in members}) != len(members):
+            raise RepeatedError
+        return dict(members)
+
+    try:
+        json.loads(body, object_pairs_hook=once)
+    except RepeatedError:
+        return True
+    return False

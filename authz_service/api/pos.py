@@ -1,0 +1,297 @@
+"""The terminals' calls, as a plain ASGI callable in front of FastAPI: the framework's wrappers cost more than a decision.
+
+`contract.md` is the source. `documentation.py` describes the same calls for OpenAPI; a test holds the two together.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import parse_qsl
+
+import asyncpg
+import orjson
+import structlog
+from pydantic import TypeAdapter
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from authz_service.answers import OK, Answer
+from authz_service.api.bodies import parse
+from authz_service.catalogue import catalogue
+from authz_service.clock import Clock, monotonic_seconds
+from authz_service.history import authorisation_document
+from authz_service.idempotency import fingerprint
+from authz_service.keys import Keys
+from authz_service.metrics import REQUEST_SECONDS, REQUESTS
+from authz_service.problems import (
+    BodyTooLarge,
+    BodyTooSlow,
+    InternalError,
+    KeyMalformed,
+    KeyMissing,
+    MethodNotAllowed,
+    NotDecided,
+    NotFound,
+    NotYours,
+    Problem,
+    QueryInvalid,
+    Unauthenticated,
+)
+from authz_service.registry import Principal, Registry
+from authz_service.requests import BalanceInquiry, Capture, Purchase, Void
+from authz_service.settings import Settings
+from authz_service.waiting import Asked, Body, WaitingRoom
+
+log = structlog.get_logger()
+PREFIX: Final = "/v1/"
+_KEY_LIMIT: Final = 64
+_ID_LIMIT: Final = 64
+_TOKEN_LIMIT: Final = 256
+_JSON: Final = (b"content-type", b"application/json")
+_PROBLEM: Final = (b"content-type", b"application/problem+json")
+_NOT_STORED: Final = (b"cache-control", b"no-store")
+
+Headers = list[tuple[bytes, bytes]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """A POST call: what its body becomes, and whether it needs a key and may come without a body."""
+
+    name: str
+    adapter: TypeAdapter[Any]
+    keyed: bool
+    body_is_optional: bool
+
+
+AUTHORISE: Final = Call(name="authorise", adapter=TypeAdapter(Purchase), keyed=True, body_is_optional=False)
+CAPTURE: Final = Call(name="capture", adapter=TypeAdapter(Capture), keyed=True, body_is_optional=True)
+VOID: Final = Call(name="void", adapter=TypeAdapter(Void), keyed=True, body_is_optional=True)
+BALANCE: Final = Call(name="balance_inquiry", adapter=TypeAdapter(BalanceInquiry), keyed=False, body_is_optional=False)
+LATER_CALLS: Final = {"captures": CAPTURE, "void": VOID}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrived:
+    """The head of a request."""
+
+    method: str
+    path: str
+    parts: tuple[str, ...]
+    query: bytes
+    headers: dict[bytes, bytes]
+    repeated: frozenset[bytes]
+    request_id: str
+    since: float
+
+
+@dataclass(slots=True, kw_only=True)
+class PosDoor:
+    """Everything below /v1/; the rest goes to `inner`."""
+
+    inner: ASGIApp
+    settings: Settings
+    keys: Keys
+    registry: Registry
+    room: WaitingRoom
+    pool: asyncpg.Pool
+    clock: Clock
+    new_request_id: Callable[[], str]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or not scope["path"].startswith(PREFIX):
+            return await self.inner(scope, receive, send)
+        arrived = _arrived(scope, self.new_request_id())
+        name = "unknown"
+        try:
+            name, answer, headers = await self._route(arrived, receive)
+        except Problem as problem:
+            answer, headers = _problem(problem, arrived.request_id)
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as fault:
+            log.warning("read_failed", request_id=arrived.request_id, error=type(fault).__name__)
+            answer, headers = _problem(NotDecided("the books cannot be read now"), arrived.request_id)
+        except Exception:
+            log.exception("request_failed", request_id=arrived.request_id)
+            answer, headers = _problem(InternalError("an error of ours; operators were told"), arrived.request_id)
+        REQUESTS.labels(name, answer.status).inc()
+        REQUEST_SECONDS.labels(name).observe(monotonic_seconds() - arrived.since)
+        await _send(send, answer, headers, arrived.request_id)
+
+    async def _route(self, arrived: Arrived, receive: Receive) -> tuple[str, Answer, Headers]:
+        match arrived.method, arrived.parts:
+            case "POST", ("authorizations",):
+                return await self._post(AUTHORISE, arrived, receive, None)
+            case "POST", ("authorizations", authorisation_id, call) if call in LATER_CALLS:
+                return await self._post(LATER_CALLS[call], arrived, receive, authorisation_id)
+            case "POST", ("balance-inquiries",):
+                return await self._post(BALANCE, arrived, receive, None)
+            case "GET", ("authorizations", authorisation_id):
+                return await self._authorisation(arrived, authorisation_id)
+            case "GET", ("catalogue",):
+                return await self._catalogue(arrived)
+            case _, ("authorizations",) | ("authorizations", _) | ("balance-inquiries",) | ("catalogue",):
+                raise MethodNotAllowed("this address does not take that method")
+            case _, ("authorizations", _, call) if call in LATER_CALLS:
+                raise MethodNotAllowed("this address does not take that method")
+            case _:
+                raise NotFound("there is nothing at this address")
+
+    async def _post(
+        self, call: Call, arrived: Arrived, receive: Receive, authorisation_id: str | None
+    ) -> tuple[str, Answer, Headers]:
+        principal = await self._principal(arrived)
+        dry_run = _dry_run(arrived, allowed=call is AUTHORISE)
+        key_digest = None
+        if call.keyed and not dry_run:
+            key_digest = self.keys.request_digest(_idempotency_key(arrived))
+        raw = await self._body(arrived, receive)
+        body: Body = parse(call.adapter, raw or b"{}" if call.body_is_optional else raw)
+        _is_ours(body, principal)
+        if authorisation_id is not None and not _may_be_an_id(authorisation_id):
+            raise NotFound("there is no such authorisation")
+        asked = Asked(
+            body=body,
+            principal=principal,
+            key_digest=key_digest,
+            fingerprint=fingerprint(self.keys, arrived.method, arrived.path, body) if key_digest else None,
+            card_digest=self.keys.card_digest(body.card_number) if isinstance(body, Purchase | BalanceInquiry) else None,
+            authorisation_id=authorisation_id,
+            request_id=arrived.request_id,
+            dry_run=dry_run,
+            deadline=arrived.since + self.settings.deadline_seconds,
+            answer=asyncio.get_running_loop().create_future(),
+        )
+        answer = await self.room.answer(asked)
+        return call.name, answer, [(b"idempotent-replayed", b"true")] if answer.replayed else []
+
+    async def _authorisation(self, arrived: Arrived, authorisation_id: str) -> tuple[str, Answer, Headers]:
+        principal = await self._principal(arrived)
+        if not _may_be_an_id(authorisation_id):
+            raise NotFound("there is no such authorisation")
+        zone = self.registry.reference(principal.programme_id).programme.zone
+        key = (principal.programme_id, authorisation_id, principal.merchant_id)
+        async with self.pool.acquire(timeout=self.settings.office_acquire_timeout_seconds) as connection:
+            document = await authorisation_document(connection, key, self.clock, zone)
+        if document is None:
+            raise NotFound("this shop has no such authorisation")
+        return "get_authorisation", Answer(status=OK, body=orjson.dumps(document)), []
+
+    async def _catalogue(self, arrived: Arrived) -> tuple[str, Answer, Headers]:
+        principal = await self._principal(arrived)
+        reference = self.registry.reference(principal.programme_id)
+        async with self.pool.acquire(timeout=self.settings.office_acquire_timeout_seconds) as connection:
+            now = self.clock.at(await connection.fetchval("SELECT clock_timestamp()"))
+        shop = reference.shops.get(principal.merchant_id)
+        today = now.astimezone(reference.programme.zone).date()
+        listed = catalogue(reference, today, shop.district_code if shop else None)
+        headers = [(b"etag", listed.etag.encode())]
+        if _etag_matches(arrived.headers.get(b"if-none-match", b""), listed.etag):
+            return "catalogue", Answer(status=304, body=b""), headers
+        return "catalogue", Answer(status=OK, body=listed.body), headers
+
+    async def _principal(self, arrived: Arrived) -> Principal:
+        scheme, _, token = arrived.headers.get(b"authorization", b"").partition(b" ")
+        token = token.strip()
+        if scheme.lower() != b"bearer" or not token or len(token) > _TOKEN_LIMIT or not token.isascii():
+            raise Unauthenticated("send Authorization: Bearer <terminal key>")
+        principal = await self.registry.principal(self.keys.terminal_key_digest(token.decode()))
+        if principal is None:
+            raise Unauthenticated("no terminal has this key")
+        return principal
+
+    async def _body(self, arrived: Arrived, receive: Receive) -> bytes:
+        limit = self.settings.body_limit_bytes
+        declared = arrived.headers.get(b"content-length", b"0")
+        if declared.isdigit() and int(declared) > limit:
+            raise BodyTooLarge(f"at most {limit} bytes")
+        body = b""
+        try:
+            async with asyncio.timeout(self.settings.body_timeout_seconds):
+                more = True
+                while more:
+                    message = await receive()
+                    if message["type"] == "http.disconnect":
+                        raise BodyTooSlow("the connection ended before the body did")
+                    body += message.get("body", b"")
+                    more = message.get("more_body", False)
+                    if len(body) > limit:
+                        raise BodyTooLarge(f"at most {limit} bytes")
+        except TimeoutError:
+            raise BodyTooSlow(f"the body took more than {self.settings.body_timeout_seconds} seconds") from None
+        return body
+
+
+def _arrived(scope: Scope, request_id: str) -> Arrived:
+    headers: dict[bytes, bytes] = {}
+    repeated = set()
+    for name, value in scope["headers"]:
+        if name in headers:
+            repeated.add(name)
+        headers[name] = value
+    path: str = scope["path"]
+    return Arrived(
+        method=scope["method"],
+        path=path,
+        parts=tuple(path.removeprefix(PREFIX).split("/")),
+        query=scope["query_string"],
+        headers=headers,
+        repeated=frozenset(repeated),
+        request_id=request_id,
+        since=monotonic_seconds(),
+    )
+
+
+def _idempotency_key(arrived: Arrived) -> bytes:
+    """1 to 64 visible ASCII characters, bare or as a quoted string of structured fields (RFC 9651)."""
+    if b"idempotency-key" in arrived.repeated:
+        raise KeyMalformed("send one Idempotency-Key")
+    key = arrived.headers.get(b"idempotency-key", b"").strip(b" \t")
+    if not key:
+        raise KeyMissing("send an Idempotency-Key of 1 to 64 visible ASCII characters")
+    if key.startswith(b'"') or key.endswith(b'"'):
+        if len(key) < 3 or not (key.startswith(b'"') and key.endswith(b'"')):  # noqa: PLR2004
+            raise KeyMalformed("a quoted Idempotency-Key has a quote at both ends and something between them")
+        key = key[1:-1]
+    if len(key) > _KEY_LIMIT or not all(0x21 <= byte <= 0x7E for byte in key):  # noqa: PLR2004
+        raise KeyMalformed("send an Idempotency-Key of 1 to 64 visible ASCII characters")
+    return key
+
+
+def _dry_run(arrived: Arrived, *, allowed: bool) -> bool:
+    """A misspelt `dry_run` must not become a sale, so nothing unknown is let pass."""
+    if not arrived.query:
+        return False
+    given = parse_qsl(arrived.query.decode("latin-1"), keep_blank_values=True, max_num_fields=8)
+    if not allowed or len(given) != 1 or given[0][0] != "dry_run" or given[0][1] not in {"true", "false"}:
+        raise QueryInvalid("only dry_run=true or dry_run=false is known, and only for an authorisation")
+    return given[0][1] == "true"
+
+
+def _is_ours(body: Body, principal: Principal) -> None:
+    if not isinstance(body, Purchase | BalanceInquiry):
+        return
+    if body.merchant_id not in {None, principal.merchant_id} or body.terminal_id not in {None, principal.terminal_id}:
+        raise NotYours("merchant_id or terminal_id is not that of the terminal key")
+
+
+def _may_be_an_id(text: str) -> bool:
+    return len(text) <= _ID_LIMIT and text.isascii() and text.isprintable()
+
+
+def _etag_matches(if_none_match: bytes, etag: str) -> bool:
+    offered = {each.strip().removeprefix("W/") for each in if_none_match.decode("latin-1").split(",")}
+    return etag in offered or "*" in offered
+
+
+def _problem(problem: Problem, request_id: str) -> tuple[Answer, Headers]:
+    headers = [(name.encode(), value.encode()) for name, value in problem.headers.items()]
+    if problem.retry_after_seconds is not None:
+        headers.append((b"retry-after", b"%d" % problem.retry_after_seconds))
+    return Answer(status=problem.status, body=problem.document(request_id), problem=True), headers
+
+
+async def _send(send: Send, answer: Answer, headers: Headers, request_id: str) -> None:
+    kind = _PROBLEM if answer.problem else _JSON
+    fixed = [kind, _NOT_STORED, (b"content-length", b"%d" % len(answer.body)), (b"x-request-id", request_id.encode())]
+    await send({"type": "http.response.start", "status": answer.status, "headers": [*fixed, *headers]})
+    await send({"type": "http.response.body", "body": answer.body})

@@ -1,0 +1,378 @@
+"""THE HOT PATH, between the one read and the one write: each request of a batch is decided in order of arrival.
+
+Pure: facts come in as rows of one snapshot with one instant, answers and records go out. Nothing here waits. An
+answer that rests on a record is given only after that record was written; if the family's facts had changed
+meanwhile, its requests are decided again.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from typing import assert_never
+
+import asyncpg
+import orjson
+
+from authz_service import __version__
+from authz_service.answers import CREATED, OK, Answer, Document, Identity, as_it_stands, balance_document, decision_document, shown
+from authz_service.declines import APPROVED
+from authz_service.families import FamilyAtWork, family_at_work, target_hold
+from authz_service.holds import CaptureExceedsHold, Hold, Move, StateConflict, capture, void
+from authz_service.keys import KEY_ID
+from authz_service.ledger.book import NOBODY, FamilyRecord
+from authz_service.problems import CaptureExceedsHold as CaptureExceedsHoldProblem
+from authz_service.problems import KeyReused, NotFound, Problem, StanAlreadyUsed, Unauthenticated
+from authz_service.problems import StateConflict as StateConflictProblem
+from authz_service.registry import BoundTerminal, Reference
+from authz_service.requests import BalanceInquiry, Capture, Expiry, Purchase, Void
+from authz_service.rules.decide import Decision, Refusal, decide, identity_refusals, largest_approvable
+from authz_service.rules.decide import WINDOW_RULES
+from authz_service.rules.facts import Card, Facts
+from authz_service.rules.money import packages_of_a_purchase, room_of
+from authz_service.vocabulary import (
+    CHANCE_BYTES,
+    AuthorisationId,
+    CardId,
+    CardStatus,
+    Cause,
+    HoldStatus,
+    TransferKind,
+    approval_code,
+    new_id,
+)
+from authz_service.waiting import Asked
+
+Chance = Callable[[int], bytes]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Given:
+    """An answer, and the family (or NOBODY) whose record it rests on; None where it rests on nothing written."""
+
+    asked: Asked
+    outcome: Answer | Problem
+    rests_on: str | None
+    decided: str | None = None
+    """The reason to count once it is recorded."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Desk:
+    """One batch on the desk: one programme, one instant, one snapshot."""
+
+    reference: Reference
+    now: datetime
+    month: date
+    chance: Chance
+    families: dict[str, FamilyAtWork] = field(default_factory=dict)
+    nobody: FamilyRecord = field(default_factory=lambda: FamilyRecord(beneficiary_id=NOBODY, version=0))
+    given: list[Given] = field(default_factory=list)
+    postponed: list[Asked] = field(default_factory=list)
+    """Twins of a request in this batch: they are decided once that one is known."""
+    _stans: set[tuple[str, str, datetime]] = field(default_factory=set)
+    _written: set[str] = field(default_factory=set)
+
+    def decide_all(self, asked: Sequence[Asked], rows: Sequence[asyncpg.Record]) -> None:
+        for each, row in zip(asked, rows, strict=True):
+            self._decide_one(each, row)
+
+    @property
+    def records(self) -> list[FamilyRecord]:
+        """What must be written: of the families for which something was decided that is kept."""
+        written = [family.record for who, family in self.families.items() if who in self._written]
+        return [*written, self.nobody] if NOBODY in self._written else written
+
+    def _decide_one(self, asked: Asked, row: asyncpg.Record) -> None:
+        if row["known_fingerprint"] is not None:
+            return self._give(asked, self._known(asked, row))
+        body = asked.body
+        if isinstance(body, Expiry):
+            return self._expire(asked, row)
+        bound = self.reference.terminals.get(asked.principal.key_digest)
+        if bound is None:
+            return self._give(asked, Unauthenticated("the terminal key was revoked"))
+        if isinstance(body, Purchase) and not asked.dry_run:
+            if row["twin_authorisation_id"] is not None:
+                return self._give(asked, _stan_already_used(row["twin_authorisation_id"]))
+            stan = (asked.principal.terminal_id, body.stan, body.terminal_time)
+            if stan in self._stans:
+                return self.postponed.append(asked)
+            self._stans.add(stan)
+        match body:
+            case Purchase():
+                return self._purchase(asked, body, row, bound)
+            case Capture():
+                return self._capture(asked, body, row)
+            case Void():
+                return self._void(asked, row)
+            case BalanceInquiry():
+                return self._balance(asked, body, row, bound)
+            case unreachable:
+                assert_never(unreachable)
+
+    def _known(self, asked: Asked, row: asyncpg.Record) -> Answer | Problem:
+        if row["known_fingerprint"] != asked.fingerprint:
+            return KeyReused("the key was used for a request with other content")
+        status: int = row["known_status"]
+        return Answer(status=status, body=row["known_answer"], replayed=True, problem=status >= 400)
+
+    def _purchase(self, asked: Asked, body: Purchase, row: asyncpg.Record, bound: BoundTerminal) -> None:
+        family = self._family(row)
+        facts = self._facts(row, bound, family)
+        decision = decide(body, facts)
+        if asked.dry_run:
+            document = decision_document(body, facts, decision, None, None)
+            return self._give(asked, Answer(status=OK, body=orjson.dumps(document)), rests_on=self._who(family))
+        authorisation_id = AuthorisationId(self._new_id("auth"))
+        hold = self._hold(authorisation_id, body, facts, decision)
+        if family is not None and hold is not None:
+            family.place(hold, decision, _moves(hold), self.now, self._new_id)
+        identity = Identity(
+            authorisation_id=authorisation_id,
+            approval_code=approval_code(self.chance(CHANCE_BYTES)) if hold else None,
+            expires_at=hold.expires_at if hold else None,
+        )
+        document = decision_document(body, facts, decision, identity, hold)
+        answer = Answer(status=CREATED, body=orjson.dumps(document))
+        record = self._record(family)
+        record.authorisations.append(self._journal_row(asked, body, facts, decision, authorisation_id, answer.body, row))
+        self._keep(asked, record, authorisation_id, answer, stan=body.stan, terminal_time=body.terminal_time)
+        reason = APPROVED if decision.approved else str(decision.refusals[0].reason)
+        return self._give(asked, answer, rests_on=record.beneficiary_id, decided=reason)
+
+    def _capture(self, asked: Asked, body: Capture, row: asyncpg.Record) -> None:
+        if row["target_merchant_id"] != asked.principal.merchant_id:
+            return self._give(asked, NotFound("this shop has no such authorisation"))
+        family, hold = self._target(row)
+        if family is None or hold is None:
+            return self._refuse(asked, None, row, _state_conflict(HoldStatus.DECLINED))
+        change = capture(hold, body.amount, final=body.final)
+        if isinstance(change, StateConflict):
+            return self._refuse(asked, family, row, _state_conflict(change.status))
+        if isinstance(change, CaptureExceedsHold):
+            return self._refuse(asked, family, row, _capture_exceeds(change))
+        ids = family.apply(change, self.now, self.now, self._new_id)
+        document: Document = {
+            "capture": {
+                "id": ids[0],
+                "amount": change.moves[0].amount_rupiah,
+                "created_at": shown(self.now, self.reference.programme.zone),
+            },
+            "authorization": as_it_stands(row["target_answer"], change.hold),
+        }
+        return self._accept(asked, family, hold, CREATED, document)
+
+    def _void(self, asked: Asked, row: asyncpg.Record) -> None:
+        if row["target_merchant_id"] != asked.principal.merchant_id:
+            return self._give(asked, NotFound("this shop has no such authorisation"))
+        family, hold = self._target(row)
+        if family is None or hold is None:
+            return self._refuse(asked, None, row, _state_conflict(HoldStatus.DECLINED))
+        change = void(hold)
+        if isinstance(change, StateConflict):
+            return self._refuse(asked, family, row, _state_conflict(change.status))
+        family.apply(change, self.now, self.now, self._new_id)
+        return self._accept(asked, family, hold, OK, as_it_stands(row["target_answer"], change.hold))
+
+    def _expire(self, asked: Asked, row: asyncpg.Record) -> None:
+        """To look at a family is to expire what is due; here that alone is worth writing."""
+        family = self._family(row)
+        if family is not None and family.record.changes:
+            self._written.add(family.record.beneficiary_id)
+        return self._give(asked, Answer(status=OK, body=b""), rests_on=self._who(family))
+
+    def _balance(self, asked: Asked, body: BalanceInquiry, row: asyncpg.Record, bound: BoundTerminal) -> None:
+        family = self._family(row)
+        facts = self._facts(row, bound, family)
+        refusals = identity_refusals(facts)
+        room, largest = None, 0
+        if not refusals and family is not None:
+            room = room_of(family.seen, facts.programme)
+            largest = largest_approvable(facts, room)
+            refusals = [Refusal(reason=reason) for rule in WINDOW_RULES if (reason := rule(facts)) is not None]
+        document = balance_document(body, facts, refusals, room, largest)
+        return self._give(asked, Answer(status=OK, body=orjson.dumps(document)), rests_on=self._who(family))
+
+    # --- what the steps above stand on -------------------------------------------------------------------------------
+
+    def _family(self, row: asyncpg.Record) -> FamilyAtWork | None:
+        who = row["beneficiary_id"]
+        if who is None:
+            return None
+        family = self.families.get(who)
+        if family is None:
+            family = self.families[who] = family_at_work(row, self.month, self.now, self.reference, self._new_id)
+        return family
+
+    def _facts(self, row: asyncpg.Record, bound: BoundTerminal, family: FamilyAtWork | None) -> Facts:
+        card = None
+        if row["card_id"] is not None:
+            card = Card(
+                card_id=CardId(row["card_id"]), status=CardStatus(row["card_status"]), expires_on=row["card_expires_on"]
+            )
+        return Facts(
+            now=self.now,
+            today=self.now.astimezone(self.reference.programme.zone).date(),
+            programme=self.reference.programme,
+            shop=self.reference.shops.get(bound.merchant_id),
+            terminal=bound.terminal,
+            card=card,
+            family=family.seen if family is not None else None,
+        )
+
+    def _target(self, row: asyncpg.Record) -> tuple[FamilyAtWork | None, Hold | None]:
+        """The named hold and its family, as they are after what this batch did to them and after its expiry."""
+        family, hold = self._family(row), target_hold(row)
+        if family is None or hold is None:
+            return None, None
+        return family, family.holds.setdefault(hold.authorisation_id, hold)
+
+    def _hold(self, authorisation_id: AuthorisationId, body: Purchase, facts: Facts, decision: Decision) -> Hold | None:
+        if not decision.approved or facts.family is None or facts.shop is None:
+            return None
+        hold = Hold(
+            authorisation_id=authorisation_id,
+            beneficiary_id=facts.family.beneficiary_id,
+            merchant_id=facts.shop.merchant_id,
+            month=self.month,
+            status=HoldStatus.HELD,
+            approved_rupiah=decision.approved_rupiah,
+            held_rupiah=decision.approved_rupiah,
+            captured_rupiah=0,
+            refunded_rupiah=0,
+            packages=packages_of_a_purchase(facts.programme),
+            expires_at=self.now + timedelta(seconds=facts.programme.hold_seconds),
+            voucher_uses=decision.voucher_uses,
+        )
+        if not body.capture:
+            return hold
+        captured = capture(hold, None, final=True)
+        return captured.hold if not isinstance(captured, StateConflict | CaptureExceedsHold) else hold
+
+    def _record(self, family: FamilyAtWork | None) -> FamilyRecord:
+        return self.nobody if family is None else family.record
+
+    def _who(self, family: FamilyAtWork | None) -> str | None:
+        """An answer that only reads rests on what this batch has written of the family so far, if anything."""
+        who = family.record.beneficiary_id if family is not None else None
+        return who if who in self._written else None
+
+    def _accept(self, asked: Asked, family: FamilyAtWork, hold: Hold, status: int, document: Document) -> None:
+        answer = Answer(status=status, body=orjson.dumps(document))
+        self._keep(asked, family.record, hold.authorisation_id, answer, own_answer=True)
+        return self._give(asked, answer, rests_on=family.record.beneficiary_id)
+
+    def _refuse(self, asked: Asked, family: FamilyAtWork | None, row: asyncpg.Record, problem: Problem) -> None:
+        """A refusal that state or amount caused is an answer that is kept, like any other."""
+        answer = Answer(status=problem.status, body=problem.document(asked.request_id), problem=True)
+        record = self._record(family)
+        self._keep(asked, record, asked.authorisation_id, answer, own_answer=True)
+        return self._give(asked, answer, rests_on=record.beneficiary_id)
+
+    def _keep(
+        self,
+        asked: Asked,
+        record: FamilyRecord,
+        authorisation_id: str | None,
+        answer: Answer,
+        *,
+        stan: str | None = None,
+        terminal_time: datetime | None = None,
+        own_answer: bool = False,
+    ) -> None:
+        self._written.add(record.beneficiary_id)
+        record.request_keys.append(
+            (
+                asked.principal.terminal_id,
+                asked.key_digest,
+                KEY_ID,
+                asked.fingerprint,
+                stan,
+                terminal_time,
+                authorisation_id,
+                answer.status,
+                answer.body if own_answer else None,
+                self.now,
+            )
+        )
+
+    def _give(
+        self, asked: Asked, outcome: Answer | Problem, *, rests_on: str | None = None, decided: str | None = None
+    ) -> None:
+        self.given.append(Given(asked=asked, outcome=outcome, rests_on=rests_on, decided=decided))
+
+    def _new_id(self, prefix: str) -> str:
+        return new_id(prefix, self.now, self.chance(CHANCE_BYTES))
+
+    def _journal_row(
+        self,
+        asked: Asked,
+        body: Purchase,
+        facts: Facts,
+        decision: Decision,
+        authorisation_id: AuthorisationId,
+        answer: bytes,
+        row: asyncpg.Record,
+    ) -> tuple[object, ...]:
+        return (
+            authorisation_id,
+            self.now,
+            asked.principal.merchant_id,
+            asked.principal.terminal_id,
+            row["card_id"],
+            self.month,
+            APPROVED if decision.approved else decision.refusals[0].reason,
+            body.amount,
+            decision.approved_rupiah,
+            decision.reduction_rupiah,
+            asked.request_id,
+            orjson.dumps(_journal(body, facts, decision, self.reference.version, row["wallet_version"])).decode(),
+            answer,
+        )
+
+
+def _journal(
+    body: Purchase, facts: Facts, decision: Decision, reference_version: int, wallet_version: int | None
+) -> Document:
+    """What was asked, line by line, and the facts that the rules saw: enough to explain the answer years later."""
+    month = facts.family.month if facts.family else None
+    return {
+        "lines": [
+            [line.category, line.amount, outcome.approved_rupiah, outcome.reduction_rupiah, outcome.action, line.product,
+             line.unit, line.quantity, line.unit_price]
+            for line, outcome in zip(body.lines, decision.lines, strict=True)
+        ],
+        "asked": {"capture": body.capture, "partial_approval": body.partial_approval},
+        "reasons": [[refusal.reason, refusal.line] for refusal in decision.refusals],
+        "facts": {
+            "shop": facts.shop.status if facts.shop else None,
+            "terminal": facts.terminal.status,
+            "card": facts.card.status if facts.card else None,
+            "family": facts.family.status if facts.family else None,
+            "available": facts.family.available_rupiah if facts.family else None,
+            "month": month and [month.cap_rupiah, month.packages_cap, month.used_rupiah, month.packages_used,
+                                month.covered_rupiah, month.covered_packages],
+            "vouchers": month and [[v.voucher_id, v.rupiah_left, v.packages_left] for v in month.vouchers],
+        },
+        "versions": {"rules": __version__, "reference": reference_version, "wallet": wallet_version},
+    }  # fmt: skip
+
+
+def _moves(hold: Hold) -> tuple[Move, ...]:
+    """A hold, and its capture where both were asked in one."""
+    held = Move(kind=TransferKind.HOLD, cause=Cause.AUTHORISE, amount_rupiah=hold.approved_rupiah)
+    if not hold.captured_rupiah:
+        return (held,)
+    return held, Move(kind=TransferKind.POST, cause=Cause.CAPTURE, amount_rupiah=hold.captured_rupiah)
+
+
+def _stan_already_used(authorisation_id: str) -> Problem:
+    return StanAlreadyUsed("this STAN and terminal_time belong to an earlier request", authorisation_id=authorisation_id)
+
+
+def _state_conflict(status: HoldStatus) -> Problem:
+    return StateConflictProblem(f"the authorisation is {status}", authorization_status=status)
+
+
+def _capture_exceeds(refusal: CaptureExceedsHold) -> Problem:
+    return CaptureExceedsHoldProblem("amount is more than is held", held_amount=refusal.held_rupiah)

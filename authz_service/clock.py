@@ -1,0 +1,76 @@
+"""The only place that asks what time it is.
+
+Decisions use the database's clock, read with the facts; a `Clock` may shift it. The demo and the tests shift it by
+eight bytes in a file that they write and every worker has mapped: October to December 2024 then pass in seconds.
+"""
+
+import mmap
+import struct
+import time
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Final, Protocol
+from zoneinfo import ZoneInfo
+
+_OFFSET: Final = struct.Struct("<q")
+monotonic_seconds = time.monotonic
+
+
+class Clock(Protocol):
+    """Turns the database's time into the service's."""
+
+    def at(self, database_now: datetime) -> datetime:
+        """The instant of a batch whose facts the database read at `database_now`."""
+
+    def estimate(self) -> datetime:
+        """This machine's idea of the same clock; good for choosing what to read, never for a decision."""
+
+
+class SystemClock:
+    """The database's time as it is."""
+
+    def at(self, database_now: datetime) -> datetime:
+        return database_now
+
+    def estimate(self) -> datetime:
+        return datetime.now(UTC)
+
+
+class ShiftedClock:
+    """The database's time plus the microseconds that stand in a file of eight bytes."""
+
+    def __init__(self, path: Path) -> None:
+        with path.open("r+b") as file:
+            self._bytes = mmap.mmap(file.fileno(), _OFFSET.size)
+
+    def at(self, database_now: datetime) -> datetime:
+        return database_now + timedelta(microseconds=_OFFSET.unpack_from(self._bytes)[0])
+
+    def estimate(self) -> datetime:
+        return self.at(datetime.now(UTC))
+
+    def set_to(self, instant: datetime) -> None:
+        """From now on the clock goes on from `instant`."""
+        _OFFSET.pack_into(self._bytes, 0, (instant - datetime.now(UTC)) // timedelta(microseconds=1))
+
+    @staticmethod
+    def create(path: Path, instant: datetime) -> "ShiftedClock":
+        """A new file beside the running system, set to `instant`."""
+        path.write_bytes(bytes(_OFFSET.size))
+        clock = ShiftedClock(path)
+        clock.set_to(instant)
+        return clock
+
+
+def clock_from(offset_file: Path | None) -> Clock:
+    return SystemClock() if offset_file is None else ShiftedClock(offset_file)
+
+
+def month_of(instant: datetime, zone: ZoneInfo) -> date:
+    """The first day of the calendar month in which `instant` falls in the programme's zone."""
+    return instant.astimezone(zone).date().replace(day=1)
+
+
+def month_end(month: date, zone: ZoneInfo) -> datetime:
+    """The first instant that is no longer in `month`."""
+    return datetime(month.year + month.month // 12, month.month % 12 + 1, 1, tzinfo=zone)

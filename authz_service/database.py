@@ -1,0 +1,168 @@
+"""Connections to PostgreSQL, each with its limits, and the one schema revision that this program works on.
+
+What is wrong with a database becomes one sentence, `DatabaseUnusable`.
+"""
+
+import re
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+import asyncpg
+
+from authz_service.settings import Settings
+
+if TYPE_CHECKING:
+    from alembic.config import Config
+    from asyncpg.pool import PoolAcquireContext, PoolConnectionProxy
+
+Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]"
+
+REVISION: Final = "0001"
+"""The newest file in `alembic/versions`; a test compares. Revisions are numbers that sort."""
+OLDEST_POSTGRESQL: Final = 15
+_UTC: Final = {"timezone": "UTC"}
+_MIGRATION_WAIT: Final = "60s"
+"""How long a second `authz migrate` waits for the first; what a migration does has a shorter limit of its own."""
+
+
+class DatabaseUnusable(Exception):  # noqa: N818 - it says what is so, as declines do
+    """The database cannot be worked with; the message is one sentence for the operator and names no secret."""
+
+
+async def connect_hot(settings: Settings, url: str) -> "asyncpg.Connection[asyncpg.Record]":
+    """A lane's own connection. No statement timeout: a commit that waits for its standby must not be cancelled."""
+    limits = {"lock_timeout": f"{settings.hot_lock_timeout_ms}ms", "jit": "off"}
+    return await _connect(settings, url, {**limits, "application_name": "authz-hot"})
+
+
+async def open_office_pool(settings: Settings, url: str) -> "OfficePool":
+    """Connections for everything that is not the hot path; every wait for one, and on one, has a limit."""
+    limit = f"{settings.office_statement_timeout_ms}ms"
+    limits = {"statement_timeout": limit, "lock_timeout": limit}
+    with _said_clearly(url):
+        pool = OfficePool(settings, asyncpg_dsn(url), {**limits, "application_name": "authz-office"})
+        await pool
+    return pool
+
+
+class OfficePool(asyncpg.Pool):
+    """A pool that gives up with TimeoutError when no connection comes free, also where the caller named no limit."""
+
+    def __init__(self, settings: Settings, dsn: str, server_settings: dict[str, str]) -> None:
+        super().__init__(
+            dsn,
+            min_size=1,
+            max_size=settings.office_pool_size,
+            max_queries=50_000,
+            max_inactive_connection_lifetime=300.0,
+            loop=None,
+            connection_class=asyncpg.Connection,
+            record_class=asyncpg.Record,
+            timeout=settings.connect_timeout_seconds,
+            server_settings={**_UTC, **server_settings},
+        )
+        self._acquire_timeout_seconds = settings.office_acquire_timeout_seconds
+
+    def acquire(self, *, timeout: float | None = None) -> "PoolAcquireContext[asyncpg.Record]":
+        return super().acquire(timeout=self._acquire_timeout_seconds if timeout is None else timeout)
+
+
+async def require_schema(connection: Connection) -> None:
+    """The database is one that this program can work with."""
+    if (major := connection.get_server_version().major) < OLDEST_POSTGRESQL:
+        raise DatabaseUnusable(f"PostgreSQL {OLDEST_POSTGRESQL} or newer is needed; this is {major}.")
+    try:
+        found = await connection.fetchval("SELECT version_num FROM alembic_version")
+    except asyncpg.UndefinedTableError:
+        found = None
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+        raise DatabaseUnusable(f"The database does not say which schema it has: {_first_line(error)}.") from error
+    if found is None:
+        raise DatabaseUnusable("The database has no schema yet: run `authz migrate`.")
+    if found < REVISION:
+        raise DatabaseUnusable(f"The database's schema is {found}, this program needs {REVISION}: run `authz migrate`.")
+    if found > REVISION:
+        raise DatabaseUnusable(f"The database's schema is {found}, newer than this program's {REVISION}: update it.")
+
+
+def migrate(url: str) -> None:
+    """The database has the newest schema. Also callable where an event loop runs: it works in a thread of its own."""
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        thread.submit(_upgrade, url).result()
+
+
+def _upgrade(url: str) -> None:
+    # Not at the top: alembic and SQLAlchemy cost every worker 0.2 s and 20 MB.
+    from alembic import command, util  # noqa: PLC0415
+    from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415
+
+    try:
+        command.upgrade(migration_config(url), "head")
+    except (SQLAlchemyError, util.CommandError) as error:
+        cause = getattr(error, "orig", None) or error
+        raise DatabaseUnusable(f"PostgreSQL at {_place(url)} was not migrated: {_first_line(cause)}.") from error
+
+
+def migration_config(url: str) -> "Config":
+    """What alembic's commands need to work on `url`. The folder is beside the package, else where the program runs."""
+    from alembic.config import Config  # noqa: PLC0415
+
+    config = Config()
+    config.set_main_option("script_location", str(_migrations_folder()).replace("%", "%%"))
+    config.attributes["url"] = url
+    return config
+
+
+def _migrations_folder() -> Path:
+    for parent in (Path(__file__).resolve().parent.parent, Path.cwd()):
+        # `env.py`, because beside an installed package `alembic/` is the library.
+        if (parent / "alembic" / "env.py").is_file():
+            return parent / "alembic"
+    raise DatabaseUnusable("The folder `alembic` with the migrations is missing: run this where it stands.")
+
+
+async def connect_to_migrate(settings: Settings, url: str) -> "asyncpg.Connection[asyncpg.Record]":
+    """For `alembic/env.py`."""
+    return await _connect(settings, url, {"lock_timeout": _MIGRATION_WAIT, "application_name": "authz-migrate"})
+
+
+async def _connect(
+    settings: Settings, url: str, server_settings: dict[str, str]
+) -> "asyncpg.Connection[asyncpg.Record]":
+    with _said_clearly(url):
+        return await asyncpg.connect(
+            asyncpg_dsn(url), timeout=settings.connect_timeout_seconds, server_settings={**_UTC, **server_settings}
+        )
+
+
+def asyncpg_dsn(url: str) -> str:
+    """The address as asyncpg reads it, whichever driver's name stands in front; ValueError if it is none."""
+    if not (scheme := re.match(r"postgres(ql)?(\+\w+)?://", url)):
+        raise ValueError("not the address of a PostgreSQL database")
+    return "postgresql://" + url[scheme.end() :]
+
+
+@contextmanager
+def _said_clearly(url: str) -> Iterator[None]:
+    """Whatever is wrong with the address or the server is said in one sentence."""
+    try:
+        yield
+    except (asyncpg.ClientConfigurationError, ValueError):
+        raise DatabaseUnusable("DATABASE_URL is not the address of a PostgreSQL database.") from None
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
+        raise DatabaseUnusable(f"PostgreSQL at {_place(url)} refuses: {_first_line(error)}.") from error
+    except OSError as error:
+        raise DatabaseUnusable(f"PostgreSQL at {_place(url)} cannot be reached: {_first_line(error)}.") from error
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
+
+
+def _place(url: str) -> str:
+    """Host, port and database; what could hold a part of a password is left out."""
+    place = url.partition("://")[2].partition("?")[0].rpartition("@")[2]
+    return place if re.fullmatch(r"[\w.-]*(:\d+)?(,[\w.-]+(:\d+)?)*(/[\w-]*)?", place) else "DATABASE_URL"

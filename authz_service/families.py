@@ -1,0 +1,247 @@
+"""A family while a batch works on it: what the rules see of it, and what will be written for it.
+
+Each approval, capture or release changes both together, so the next request of the batch sees what the one before
+it did, and the books get exactly that.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime
+from typing import Any
+
+import asyncpg
+import orjson
+
+from authz_service.holds import Change, Hold, Move, StateConflict, expire, is_due
+from authz_service.ledger.book import AllowanceUse, FamilyRecord
+from authz_service.ledger.postings import Parties, effect_on_wallet, of_hold
+from authz_service.registry import Reference
+from authz_service.rules.decide import Decision
+from authz_service.rules.facts import Family, Month, Programme, Voucher
+from authz_service.rules.money import VoucherUse
+from authz_service.vocabulary import (
+    AuthorisationId,
+    BeneficiaryId,
+    BeneficiaryStatus,
+    HoldStatus,
+    MerchantId,
+    PackageCounting,
+    TransferKind,
+    VoucherId,
+)
+
+MakeId = Callable[[str], str]
+_PREFIX = {TransferKind.POST: "cap", TransferKind.REFUND: "ref"}
+"""Captures and refunds are known to tills by the id of their transfer."""
+
+
+@dataclass(slots=True, kw_only=True)
+class FamilyAtWork:
+    """`seen` is what the rules see; `record` is what will be written, guarded by the wallet's version."""
+
+    seen: Family
+    record: FamilyRecord
+    holds: dict[AuthorisationId, Hold] = field(default_factory=dict)
+
+    def place(self, hold: Hold, decision: Decision, moves: tuple[Move, ...], now: datetime, make_id: MakeId) -> list[str]:
+        """The approved hold is in the record, its month and vouchers are used; the ids of its transfers."""
+        before = self.seen.month
+        if decision.family is None:
+            raise ValueError("an approval has a family")
+        self.seen = decision.family
+        after = self.seen.month
+        self.record.holds_placed.append(_placed_row(hold))
+        self.record.use_allowance(
+            hold.month,
+            AllowanceUse(
+                cap_rupiah=after.cap_rupiah,
+                packages_cap=after.packages_cap,
+                used_rupiah=after.used_rupiah - before.used_rupiah,
+                packages_used=after.packages_used - before.packages_used,
+                covered_rupiah=after.covered_rupiah - before.covered_rupiah,
+                covered_packages=after.covered_packages - before.covered_packages,
+            ),
+        )
+        for use in decision.voucher_uses:
+            self.record.use_voucher(use.voucher_id, use.amount_rupiah, use.packages)
+            self.record.voucher_uses[hold.authorisation_id, use.voucher_id] = (use.amount_rupiah, use.packages)
+        return self._move(hold, moves, now, make_id)
+
+    def apply(self, change: Change, at: datetime, now: datetime, make_id: MakeId) -> list[str]:
+        """The change is in the record, what it returned is back in what the rules see; the ids of its transfers."""
+        hold = change.hold
+        self.holds[hold.authorisation_id] = hold
+        self.record.holds_changed[hold.authorisation_id] = _changed_row(hold)
+        if change.returned_rupiah:
+            self._return(change, now)
+        return self._move(hold, change.moves, at, make_id)
+
+    def _return(self, change: Change, now: datetime) -> None:
+        hold, back = change.hold, change.voucher_returns
+        use = AllowanceUse(
+            cap_rupiah=None,
+            packages_cap=None,
+            used_rupiah=-change.returned_rupiah,
+            packages_used=-change.returned_packages,
+            covered_rupiah=-sum(each.amount_rupiah for each in back),
+            covered_packages=-sum(each.packages for each in back),
+        )
+        self.record.use_allowance(hold.month, use)
+        for each in back:
+            self.record.use_voucher(each.voucher_id, -each.amount_rupiah, -each.packages)
+        for kept in hold.voucher_uses:
+            self.record.voucher_uses[hold.authorisation_id, kept.voucher_id] = (kept.amount_rupiah, kept.packages)
+        month = _month_with(self.seen.month, use, back) if hold.month == self.seen.month.month else self.seen.month
+        self.seen = replace(self.seen, available_rupiah=self.seen.available_rupiah + change.returned_rupiah, month=month)
+
+    def _move(self, hold: Hold, moves: tuple[Move, ...], at: datetime, make_id: MakeId) -> list[str]:
+        parties = Parties(
+            authorisation_id=hold.authorisation_id, beneficiary_id=hold.beneficiary_id, merchant_id=hold.merchant_id
+        )
+        self.record.changes = True
+        ids = []
+        for move in moves:
+            transfer_id = make_id(_PREFIX.get(move.kind, "trf"))
+            transfer = of_hold(transfer_id, move.kind, move.cause, parties, move.amount_rupiah, at)
+            self.record.transfers.append(transfer)
+            self.record.balance += effect_on_wallet(transfer)
+            ids.append(transfer_id)
+        return ids
+
+
+def family_at_work(
+    row: asyncpg.Record, month: date, now: datetime, reference: Reference, make_id: MakeId
+) -> FamilyAtWork:
+    """The family of a facts row; its expired holds are given back, dated when they expired."""
+    family = FamilyAtWork(
+        seen=Family(
+            beneficiary_id=BeneficiaryId(row["beneficiary_id"]),
+            status=BeneficiaryStatus(row["beneficiary_status"]),
+            companion_label=reference.companion_labels.get(row["companion_id"], ""),
+            available_rupiah=row["available_rupiah"],
+            month=_month(row, month, now, reference.programme),
+        ),
+        record=FamilyRecord(beneficiary_id=row["beneficiary_id"], version=row["wallet_version"]),
+    )
+    uses = voucher_uses_of(row)
+    for each in orjson.loads(row["expired"] or b"[]"):
+        hold = _expired_hold(each, family.seen.beneficiary_id, uses)
+        if is_due(hold, now):
+            change = expire(hold)
+            if not isinstance(change, StateConflict):
+                family.apply(change, hold.expires_at, now, make_id)
+    return family
+
+
+def target_hold(row: asyncpg.Record) -> Hold | None:
+    """The hold that a later call names, as the facts have it; None where the authorisation was declined."""
+    if row["hold_authorisation_id"] is None:
+        return None
+    authorisation_id = AuthorisationId(row["hold_authorisation_id"])
+    return Hold(
+        authorisation_id=authorisation_id,
+        beneficiary_id=BeneficiaryId(row["beneficiary_id"]),
+        merchant_id=MerchantId(row["hold_merchant_id"]),
+        month=row["hold_month"],
+        status=HoldStatus(row["hold_status"]),
+        approved_rupiah=row["approved_rupiah"],
+        held_rupiah=row["held_rupiah"],
+        captured_rupiah=row["captured_rupiah"],
+        refunded_rupiah=row["refunded_rupiah"],
+        packages=row["hold_packages"],
+        expires_at=row["hold_expires_at"],
+        voucher_uses=voucher_uses_of(row).get(authorisation_id, ()),
+    )
+
+
+def voucher_uses_of(row: asyncpg.Record) -> dict[str, tuple[VoucherUse, ...]]:
+    """authorisation → what vouchers cover of it, in the order of use."""
+    uses: dict[str, tuple[VoucherUse, ...]] = {}
+    for authorisation_id, voucher_id, amount_rupiah, packages in orjson.loads(row["voucher_uses"] or b"[]"):
+        use = VoucherUse(voucher_id=VoucherId(voucher_id), amount_rupiah=amount_rupiah, packages=packages)
+        uses[authorisation_id] = (*uses.get(authorisation_id, ()), use)
+    return uses
+
+
+def _month(row: asyncpg.Record, month: date, now: datetime, programme: Programme) -> Month:
+    is_new = row["allowance_month"] is None
+    counts = programme.package_counting is not PackageCounting.NO_LIMIT
+    return Month(
+        month=month,
+        cap_rupiah=programme.month_cap_rupiah if is_new else row["cap_rupiah"],
+        packages_cap=(programme.month_packages if counts else None) if is_new else row["packages_cap"],
+        used_rupiah=row["used_rupiah"] or 0,
+        packages_used=row["packages_used"] or 0,
+        covered_rupiah=row["covered_rupiah"] or 0,
+        covered_packages=row["covered_packages"] or 0,
+        vouchers=_live_vouchers(row["vouchers"], now),
+    )
+
+
+def _live_vouchers(rows: str | None, now: datetime) -> tuple[Voucher, ...]:
+    if rows is None:
+        return ()
+    return tuple(
+        Voucher(voucher_id=VoucherId(voucher_id), rupiah_left=rupiah, packages_left=packages, expires_at=expires_at)
+        for voucher_id, rupiah, packages, until in orjson.loads(rows)
+        if (expires_at := datetime.fromisoformat(until)) > now
+    )
+
+
+def _month_with(month: Month, use: AllowanceUse, back: tuple[VoucherUse, ...]) -> Month:
+    """What returns to a voucher that has ended restores the entitlement only: its room is not in `vouchers` any more."""
+    returned = {each.voucher_id: each for each in back}
+    return replace(
+        month,
+        used_rupiah=month.used_rupiah + use.used_rupiah,
+        packages_used=month.packages_used + use.packages_used,
+        covered_rupiah=month.covered_rupiah + use.covered_rupiah,
+        covered_packages=month.covered_packages + use.covered_packages,
+        vouchers=tuple(
+            replace(
+                voucher,
+                rupiah_left=voucher.rupiah_left + each.amount_rupiah,
+                packages_left=voucher.packages_left + each.packages,
+            )
+            if (each := returned.get(voucher.voucher_id))
+            else voucher
+            for voucher in month.vouchers
+        ),
+    )
+
+
+def _expired_hold(row: list[Any], beneficiary_id: BeneficiaryId, uses: dict[str, tuple[VoucherUse, ...]]) -> Hold:
+    authorisation_id, merchant_id, month, status, approved, held, captured, refunded, packages, expires_at = row
+    return Hold(
+        authorisation_id=AuthorisationId(authorisation_id),
+        beneficiary_id=beneficiary_id,
+        merchant_id=MerchantId(merchant_id),
+        month=date.fromisoformat(month),
+        status=HoldStatus(status),
+        approved_rupiah=approved,
+        held_rupiah=held,
+        captured_rupiah=captured,
+        refunded_rupiah=refunded,
+        packages=packages,
+        expires_at=datetime.fromisoformat(expires_at),
+        voucher_uses=uses.get(authorisation_id, ()),
+    )
+
+
+def _placed_row(hold: Hold) -> tuple[Any, ...]:
+    return (
+        hold.authorisation_id,
+        hold.merchant_id,
+        hold.month,
+        hold.status,
+        hold.approved_rupiah,
+        hold.held_rupiah,
+        hold.captured_rupiah,
+        hold.refunded_rupiah,
+        hold.packages,
+        hold.expires_at,
+    )
+
+
+def _changed_row(hold: Hold) -> tuple[Any, ...]:
+    return hold.status, hold.held_rupiah, hold.captured_rupiah, hold.refunded_rupiah, hold.packages

@@ -1,0 +1,91 @@
+"""An authorisation as it stands, with what happened to it; read by its shop, from the office pool."""
+
+from typing import Final
+from zoneinfo import ZoneInfo
+
+import asyncpg
+
+from authz_service.clock import Clock
+from authz_service.answers import Document, as_it_stands, shown
+from authz_service.holds import Hold, StateConflict, expire, is_due
+from authz_service.rules.money import VoucherUse
+from authz_service.vocabulary import AuthorisationId, BeneficiaryId, Cause, HoldStatus, MerchantId, TransferKind
+
+_AUTHORISATION: Final = """
+SELECT a.answer, a.merchant_id, a.reason, a.created_at, clock_timestamp() AS database_now, h.*
+  FROM authorisation a
+  LEFT JOIN hold h ON h.programme_id = a.programme_id AND h.authorisation_id = a.authorisation_id
+ WHERE a.programme_id = $1 AND a.authorisation_id = $2 AND a.merchant_id = $3
+"""
+_TRANSFERS: Final = """
+SELECT transfer_id, kind, cause, amount_rupiah, created_at
+  FROM transfer
+ WHERE programme_id = $1 AND authorisation_id = $2
+ ORDER BY created_at, transfer_id
+"""
+_VOUCHER_USES: Final = """
+SELECT u.voucher_id, u.used_rupiah, u.packages_used
+  FROM voucher_use u JOIN voucher v ON v.programme_id = u.programme_id AND v.voucher_id = u.voucher_id
+ WHERE u.programme_id = $1 AND u.authorisation_id = $2
+ ORDER BY v.expires_at, u.voucher_id
+"""
+_EVENT_NAMES: Final = {
+    (TransferKind.HOLD, Cause.AUTHORISE): "authorised",
+    (TransferKind.POST, Cause.CAPTURE): "captured",
+    (TransferKind.RELEASE, Cause.CAPTURE): "remainder_released",
+    (TransferKind.RELEASE, Cause.VOID): "voided",
+    (TransferKind.RELEASE, Cause.EXPIRE): "expired",
+    (TransferKind.RELEASE, Cause.REVERSE): "reversed",
+    (TransferKind.REFUND, Cause.REFUND): "refunded",
+}
+
+
+async def authorisation_document(
+    connection: asyncpg.Connection, key: tuple[str, str, str], clock: Clock, zone: ZoneInfo
+) -> Document | None:
+    """The authorisation of (programme, authorisation, merchant) and its events; None where there is none such."""
+    row = await connection.fetchrow(_AUTHORISATION, *key)
+    if row is None:
+        return None
+    if row["status"] is None:
+        event = {"type": "declined", "amount": 0, "created_at": shown(row["created_at"], zone)}
+        return as_it_stands(row["answer"], None) | {"events": [event]}
+    now = clock.at(row["database_now"])
+    hold = _hold(row, await connection.fetch(_VOUCHER_USES, *key[:2]))
+    events = [_event(each, zone) for each in await connection.fetch(_TRANSFERS, *key[:2])]
+    if is_due(hold, now):
+        change = expire(hold)
+        if not isinstance(change, StateConflict):
+            # Over, although nobody has written it yet.
+            events.append({"type": "expired", "amount": hold.held_rupiah, "created_at": shown(hold.expires_at, zone)})
+            hold = change.hold
+    return as_it_stands(row["answer"], hold) | {"events": events}
+
+
+def _event(row: asyncpg.Record, zone: ZoneInfo) -> Document:
+    return {
+        "id": row["transfer_id"],
+        "type": _EVENT_NAMES[TransferKind(row["kind"]), Cause(row["cause"])],
+        "amount": row["amount_rupiah"],
+        "created_at": shown(row["created_at"], zone),
+    }
+
+
+def _hold(row: asyncpg.Record, uses: list[asyncpg.Record]) -> Hold:
+    return Hold(
+        authorisation_id=AuthorisationId(row["authorisation_id"]),
+        beneficiary_id=BeneficiaryId(row["beneficiary_id"]),
+        merchant_id=MerchantId(row["merchant_id"]),
+        month=row["month"],
+        status=HoldStatus(row["status"]),
+        approved_rupiah=row["approved_rupiah"],
+        held_rupiah=row["held_rupiah"],
+        captured_rupiah=row["captured_rupiah"],
+        refunded_rupiah=row["refunded_rupiah"],
+        packages=row["packages"],
+        expires_at=row["expires_at"],
+        voucher_uses=tuple(
+            VoucherUse(voucher_id=use["voucher_id"], amount_rupiah=use["used_rupiah"], packages=use["packages_used"])
+            for use in uses
+        ),
+    )

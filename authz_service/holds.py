@@ -1,0 +1,149 @@
+"""The later life of a hold: one state machine, pure. Every event that ends or changes a hold is a function here.
+
+    held ──capture──▶ partly_captured ──capture──▶ captured
+      │                    ├──────────void───────▶ captured
+      │                    └─────────expire──────▶ captured
+      ├──capture (final)─────────────────────────▶ captured
+      ├──void────────────────────────────────────▶ voided
+      └──expire──────────────────────────────────▶ expired
+
+What is given back goes to the entitlement and to the allowance of the month that was charged; vouchers get theirs
+back first, in reverse of the order in which they were used. The package is given back once, when nothing is held any
+more and nothing is captured.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from typing import Final
+
+from authz_service.rules.money import VoucherUse
+from authz_service.vocabulary import AuthorisationId, BeneficiaryId, Cause, HoldStatus, MerchantId, TransferKind
+
+OPEN: Final = frozenset({HoldStatus.HELD, HoldStatus.PARTLY_CAPTURED})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hold:
+    """What an approval reserved, and what became of it. `voucher_uses` are in the order of use. Rupiah."""
+
+    authorisation_id: AuthorisationId
+    beneficiary_id: BeneficiaryId
+    merchant_id: MerchantId
+    month: date
+    status: HoldStatus
+    approved_rupiah: int
+    held_rupiah: int
+    captured_rupiah: int
+    refunded_rupiah: int
+    packages: int
+    expires_at: datetime
+    voucher_uses: tuple[VoucherUse, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Move:
+    """One transfer that an event makes."""
+
+    kind: TransferKind
+    cause: Cause
+    amount_rupiah: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """What one event did: the hold after it, its transfers, and what went back to the family and its month."""
+
+    hold: Hold
+    moves: tuple[Move, ...]
+    returned_rupiah: int = 0
+    returned_packages: int = 0
+    voucher_returns: tuple[VoucherUse, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StateConflict:
+    """The call came too late: this state had won."""
+
+    status: HoldStatus
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaptureExceedsHold:
+    held_rupiah: int
+
+
+def capture(hold: Hold, amount_rupiah: int | None, *, final: bool) -> Change | StateConflict | CaptureExceedsHold:
+    """Posts `amount_rupiah` (None: all that is held); `final` gives the rest back."""
+    if hold.status not in OPEN:
+        return StateConflict(status=hold.status)
+    amount = hold.held_rupiah if amount_rupiah is None else amount_rupiah
+    if amount > hold.held_rupiah:
+        return CaptureExceedsHold(held_rupiah=hold.held_rupiah)
+    rest = hold.held_rupiah - amount
+    posted = replace(
+        hold,
+        held_rupiah=rest,
+        captured_rupiah=hold.captured_rupiah + amount,
+        status=HoldStatus.PARTLY_CAPTURED if rest else HoldStatus.CAPTURED,
+    )
+    move = Move(kind=TransferKind.POST, cause=Cause.CAPTURE, amount_rupiah=amount)
+    if not rest or not final:
+        return Change(hold=posted, moves=(move,))
+    released = _release(posted, Cause.CAPTURE, HoldStatus.CAPTURED)
+    return replace(released, moves=(move, *released.moves))
+
+
+def void(hold: Hold) -> Change | StateConflict:
+    """What is still held goes back."""
+    return _close(hold, Cause.VOID, HoldStatus.VOIDED)
+
+
+def expire(hold: Hold) -> Change | StateConflict:
+    """The hold's time is over; what is still held goes back."""
+    return _close(hold, Cause.EXPIRE, HoldStatus.EXPIRED)
+
+
+def is_due(hold: Hold, now: datetime) -> bool:
+    """Open while instant < `expires_at`, whether or not anybody has written its end."""
+    return hold.status in OPEN and now >= hold.expires_at
+
+
+def _close(hold: Hold, cause: Cause, status: HoldStatus) -> Change | StateConflict:
+    if hold.status not in OPEN:
+        return StateConflict(status=hold.status)
+    return _release(hold, cause, HoldStatus.CAPTURED if hold.captured_rupiah else status)
+
+
+def _release(hold: Hold, cause: Cause, status: HoldStatus) -> Change:
+    returned_rupiah = hold.held_rupiah
+    nothing_bought = hold.captured_rupiah == hold.refunded_rupiah
+    packages = hold.packages if nothing_bought else 0
+    kept, returns = _give_back(hold.voucher_uses, returned_rupiah, all_packages=nothing_bought)
+    return Change(
+        hold=replace(hold, held_rupiah=0, status=status, packages=hold.packages - packages, voucher_uses=kept),
+        moves=(Move(kind=TransferKind.RELEASE, cause=cause, amount_rupiah=returned_rupiah),),
+        returned_rupiah=returned_rupiah,
+        returned_packages=packages,
+        voucher_returns=returns,
+    )
+
+
+def _give_back(
+    uses: tuple[VoucherUse, ...], amount_rupiah: int, *, all_packages: bool
+) -> tuple[tuple[VoucherUse, ...], tuple[VoucherUse, ...]]:
+    """What the vouchers keep covering, and what each gets back: the last one used first."""
+    kept: list[VoucherUse] = []
+    returns: list[VoucherUse] = []
+    for use in reversed(uses):
+        back = VoucherUse(
+            voucher_id=use.voucher_id,
+            amount_rupiah=min(use.amount_rupiah, amount_rupiah),
+            packages=use.packages if all_packages else 0,
+        )
+        amount_rupiah -= back.amount_rupiah
+        kept.append(
+            replace(use, amount_rupiah=use.amount_rupiah - back.amount_rupiah, packages=use.packages - back.packages)
+        )
+        if back.amount_rupiah or back.packages:
+            returns.append(back)
+    return tuple(reversed(kept)), tuple(returns)

@@ -1,0 +1,56 @@
+"""Digests and encryption, each under a key of its own derived from one root key (HKDF-SHA256).
+
+A card number is kept only as a keyed digest and its last four digits: a plain hash of a number with a known prefix
+is found by trying (PCI DSS 3.5.1.1). NIK and names are encrypted field by field (AES-256-GCM), bound to their row.
+"""
+
+from hashlib import blake2b
+from os import urandom
+from typing import Final
+
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+KEY_ID: Final = 1
+"""Stands beside every digest and opens every ciphertext, so that keys can be changed while old rows live on."""
+_DIGEST_BYTES: Final = 16
+_NONCE_BYTES: Final = 12
+
+
+class Keys:
+    """The derived keys of one root key."""
+
+    def __init__(self, root_key: str) -> None:
+        self._card = _derived(root_key, b"card number")
+        self._request = _derived(root_key, b"request")
+        self._terminal = _derived(root_key, b"terminal key")
+        self._field = AESGCM(_derived(root_key, b"personal field"))
+
+    def card_digest(self, card_number: str) -> bytes:
+        return _digest(self._card, card_number.encode())
+
+    def terminal_key_digest(self, terminal_key: str) -> bytes:
+        return _digest(self._terminal, terminal_key.encode())
+
+    def request_digest(self, content: bytes) -> bytes:
+        """Of an idempotency key, or of a request's canonical form: both are kept only so."""
+        return _digest(self._request, content)
+
+    def seal_field(self, text: str, place: str) -> bytes:
+        """`text` encrypted; opens only at the same `place` (`table.column:row id`)."""
+        nonce = urandom(_NONCE_BYTES)
+        return bytes([KEY_ID]) + nonce + self._field.encrypt(nonce, text.encode(), place.encode())
+
+    def open_field(self, sealed: bytes, place: str) -> str:
+        """The text that was sealed for `place`; `cryptography.exceptions.InvalidTag` if it was not."""
+        nonce, ciphertext = sealed[1 : 1 + _NONCE_BYTES], sealed[1 + _NONCE_BYTES :]
+        return self._field.decrypt(nonce, ciphertext, place.encode()).decode()
+
+
+def _digest(key: bytes, content: bytes) -> bytes:
+    return blake2b(content, key=key, digest_size=_DIGEST_BYTES).digest()
+
+
+def _derived(root_key: str, purpose: bytes) -> bytes:
+    return HKDF(algorithm=SHA256(), length=32, salt=None, info=b"authz " + purpose).derive(root_key.encode())

@@ -1,0 +1,318 @@
+"""Lanes: each owns a connection, takes all that waits of one programme, reads once, decides, records once, answers.
+
+    take ─▶ Redis hint ∥ facts ─▶ decide (authorisation.py) ─▶ record ─▶ answers go out, Redis is told
+              ▲                                                  │
+              └── families whose facts changed meanwhile ◀───────┘
+
+No statement here runs under a time-out that would cancel it: a commit that waits must not be reported as undone. A
+statement that stalls loses its connection, and the same requests are run again: their keys and the wallets' versions
+make that safe, and there is no other way to ask for an outcome.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+
+import asyncpg
+import structlog
+
+from authz_service.answers import Answer
+from authz_service.authorisation import Chance, Desk, Given
+from authz_service.clock import Clock, monotonic_seconds, month_of
+from authz_service.declines import APPROVED
+from authz_service.idempotency import Asking, Hint, Hinted
+from authz_service.ledger.book import Question, read_facts, record
+from authz_service.metrics import BATCH_SIZE, DECIDED_AGAIN, DECISIONS, LANE_FAULTS, LANES_ALIVE, REPLAYS
+from authz_service.problems import NotDecided, OutcomeUnknown, Problem
+from authz_service.registry import Registry
+from authz_service.requests import Purchase
+from authz_service.settings import Settings
+from authz_service.waiting import Asked, Batch, WaitingRoom
+
+log = structlog.get_logger()
+Connect = Callable[[], Awaitable[asyncpg.Connection]]
+
+
+
+class FactsMovedError(Exception):
+    """The reference data changed each time that the facts were read."""
+
+
+DECIDE_AGAIN: Final = (
+    FactsMovedError,
+    asyncpg.SerializationError,
+    asyncpg.DeadlockDetectedError,
+    asyncpg.LockNotAvailableError,
+    asyncpg.UniqueViolationError,
+)
+"""Somebody else was there first: read again, and act on what is found."""
+CONNECTION_LOST: Final = (
+    OSError,
+    asyncpg.InterfaceError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.InvalidCachedStatementError,
+    asyncpg.FeatureNotSupportedError,
+    asyncpg.InternalClientError,
+)
+"""The connection is of no use any more; whether a record was written is not known."""
+EXPIRY_SLACK: Final = timedelta(minutes=5)
+"""Holds that end so soon are read as well: this machine's clock may be a little behind the database's."""
+_RECONNECT_SECONDS: Final = 0.1
+_LOCK_WAIT_SECONDS: Final = 0.005
+_LOCK_REFUSALS: Final = 2
+
+
+@dataclass(slots=True, kw_only=True)
+class Lane:
+    """One connection and the task that serves the waiting room with it."""
+
+    settings: Settings
+    room: WaitingRoom
+    registry: Registry
+    hint: Hint
+    clock: Clock
+    chance: Chance
+    connect: Connect
+    connection: asyncpg.Connection | None = None
+
+    async def serve(self) -> None:
+        """Until cancelled; a fault of one batch never ends the lane."""
+        LANES_ALIVE.inc()
+        try:
+            while True:
+                batch = await self.room.take()
+                started = monotonic_seconds()
+                try:
+                    await self._serve(batch)
+                except Exception:
+                    LANE_FAULTS.labels("bug").inc()
+                    log.exception("lane_fault", programme=batch.programme_id)
+                    _fail(batch.asked, NotDecided("an error of ours"))
+                finally:
+                    self.room.done(batch, monotonic_seconds() - started)
+        finally:
+            LANES_ALIVE.dec()
+            if self.connection is not None:
+                self.connection.terminate()
+
+    async def _serve(self, batch: Batch) -> None:
+        BATCH_SIZE.observe(len(batch.asked))
+        todo = [asked for asked in batch.asked if self._in_time(asked)]
+        for _ in range(self.settings.decide_attempts):
+            if not todo:
+                return
+            todo = await self._attempt(batch, todo)
+            DECIDED_AGAIN.inc(len(todo))
+        for asked in todo:
+            self._again(asked)
+
+    async def _attempt(self, batch: Batch, todo: list[Asked]) -> list[Asked]:
+        """Decides `todo` once; those that must be decided again are returned."""
+        try:
+            connection = await self._connected()
+            return await self._decide(connection, batch, todo)
+        except DECIDE_AGAIN as raced:
+            LANE_FAULTS.labels("raced").inc()
+            log.info("lane_raced", error=type(raced).__name__)
+            return todo
+        except CONNECTION_LOST as lost:
+            LANE_FAULTS.labels("connection_lost").inc()
+            log.warning("lane_connection_lost", error=type(lost).__name__)
+            self._drop()
+            await asyncio.sleep(_RECONNECT_SECONDS)
+            return todo
+        except (asyncpg.PostgresError, ArithmeticError, LookupError, TypeError, ValueError) as fault:
+            return await self._find_the_guilty(batch, todo, fault)
+
+    async def _find_the_guilty(self, batch: Batch, todo: list[Asked], fault: Exception) -> list[Asked]:
+        """Halves the batch until the one that cannot be decided stands alone, and only it is refused."""
+        LANE_FAULTS.labels("guilty").inc()
+        if len(todo) == 1:
+            log.error("request_cannot_be_decided", request_id=todo[0].request_id, error=type(fault).__name__, exc_info=fault)
+            _fail(todo, NotDecided("this request cannot be decided; operators were told"))
+            return []
+        half = len(todo) // 2
+        return [*await self._attempt(batch, todo[:half]), *await self._attempt(batch, todo[half:])]
+
+    async def _decide(self, connection: asyncpg.Connection, batch: Batch, todo: list[Asked]) -> list[Asked]:
+        todo, hinted = [asked for asked in todo if not asked.answer.done()], None
+        if not todo:
+            return []
+        hint = asyncio.ensure_future(self.hint.ask([self._asking(asked) for asked in todo]))
+        try:
+            desk, rows = await self._read(connection, batch, todo)
+        finally:
+            hinted = await hint
+            self._give_declines(todo, hinted)
+        open_rows = [
+            (asked, row) for asked, row, said in zip(todo, rows, hinted, strict=True) if not self._steps_back(asked, said)
+        ]
+        desk.decide_all([asked for asked, _ in open_rows], [row for _, row in open_rows])
+        written = await self._record(connection, batch, desk)
+        again = [given.asked for given in desk.given if not self._answered(given, written)]
+        self._tell(batch, todo, desk, written)
+        return [*again, *desk.postponed]
+
+    async def _read(
+        self, connection: asyncpg.Connection, batch: Batch, todo: list[Asked]
+    ) -> tuple[Desk, list[asyncpg.Record]]:
+        """The facts of the batch's one instant. Read again when the month turned, or the registry, while they came."""
+        questions = [_question(asked) for asked in todo]
+        zone = self.registry.reference(batch.programme_id).programme.zone
+        month = month_of(self.clock.estimate(), zone)
+        for _ in range(self.settings.facts_attempts):
+            with self._watched(connection):
+                rows = await read_facts(
+                    connection, batch.programme_id, month, self.clock.estimate() + EXPIRY_SLACK, questions
+                )
+            now = self.clock.at(rows[0]["database_now"])
+            if month_of(now, zone) != month:
+                month = month_of(now, zone)
+                continue
+            if rows[0]["reference_version"] != self.registry.reference(batch.programme_id).version:
+                await self.registry.load()
+            reference = self.registry.reference(batch.programme_id)
+            if rows[0]["reference_version"] <= reference.version:
+                return Desk(reference=reference, now=now, month=month, chance=self.chance), rows
+        raise FactsMovedError
+
+    async def _record(self, connection: asyncpg.Connection, batch: Batch, desk: Desk) -> set[str]:
+        records = desk.records
+        if not records:
+            return set()
+        for given in desk.given:
+            given.asked.sent = given.asked.sent or given.rests_on is not None
+        with self._watched(connection):
+            written = await record(connection, batch.programme_id, desk.reference.version, records)
+        for given in desk.given:
+            if given.rests_on is not None and given.rests_on not in written:
+                given.asked.sent = False
+        return written
+
+    def _answered(self, given: Given, written: set[str]) -> bool:
+        """Sends the answer if nothing it rests on is missing."""
+        if given.rests_on is not None and given.rests_on not in written:
+            return False
+        if isinstance(given.outcome, Problem):
+            given.asked.fail(given.outcome)
+        else:
+            given.asked.give(given.outcome)
+            if given.outcome.replayed:
+                REPLAYS.inc()
+        if given.decided is not None:
+            DECISIONS[given.decided].inc()
+        return True
+
+    # --- Redis ---------------------------------------------------------------------------------------------------------
+
+    def _asking(self, asked: Asked) -> Asking:
+        """Only an authorise request has a card to lock and a decline to be hinted."""
+        if not isinstance(asked.body, Purchase) or asked.key_digest is None or asked.card_digest is None:
+            return Asking(answer_key=None, fingerprint=None, lock_key=None)
+        principal = asked.principal
+        return Asking(
+            answer_key=self.hint.answer_key(principal.programme_id, principal.terminal_id, asked.key_digest),
+            fingerprint=asked.fingerprint,
+            lock_key=self.hint.lock_key(principal.programme_id, asked.card_digest),
+        )
+
+    def _give_declines(self, todo: list[Asked], hinted: list[Hinted]) -> None:
+        for asked, said in zip(todo, hinted, strict=True):
+            if said.answer is not None:
+                asked.give(said.answer)
+                REPLAYS.inc()
+
+    def _steps_back(self, asked: Asked, said: Hinted) -> bool:
+        """Answered by the hint, or lets another process finish with the card first, twice at most."""
+        if said.answer is not None:
+            return True
+        if not said.card_is_busy or asked.lock_refusals >= _LOCK_REFUSALS:
+            return False
+        asked.lock_refusals += 1
+        asyncio.get_running_loop().call_later(_LOCK_WAIT_SECONDS, self.room.put, asked)
+        return True
+
+    def _tell(self, batch: Batch, todo: list[Asked], desk: Desk, written: set[str]) -> None:
+        declines = [
+            (self.hint.answer_key(batch.programme_id, given.asked.principal.terminal_id, given.asked.key_digest),
+             given.asked.fingerprint, given.outcome)
+            for given in desk.given
+            if given.decided not in (None, APPROVED) and given.rests_on in written
+            and isinstance(given.outcome, Answer) and given.asked.key_digest and given.asked.fingerprint
+        ]  # fmt: skip
+        locks = {
+            self.hint.lock_key(batch.programme_id, asked.card_digest)
+            for asked in todo
+            if isinstance(asked.body, Purchase) and asked.card_digest is not None
+        }
+        self.hint.tell_later(declines, list(locks))
+
+    # --- the connection --------------------------------------------------------------------------------------------------
+
+    async def _connected(self) -> asyncpg.Connection:
+        if self.connection is None or self.connection.is_closed():
+            self.connection = await self.connect()
+        return self.connection
+
+    def _drop(self) -> None:
+        if self.connection is not None:
+            self.connection.terminate()
+            self.connection = None
+
+    def _watched(self, connection: asyncpg.Connection) -> "_Watch":
+        return _Watch(connection, self.settings.stall_seconds)
+
+    # --- waiters -----------------------------------------------------------------------------------------------------------
+
+    def _in_time(self, asked: Asked) -> bool:
+        """Too little time left to be decided and recorded: never sent."""
+        if asked.deadline - monotonic_seconds() >= self.settings.record_reserve_seconds:
+            return True
+        asked.fail(NotDecided("it waited too long to be decided in time"))
+        return False
+
+    def _again(self, asked: Asked) -> None:
+        asked.rounds += 1
+        if asked.rounds < self.settings.redecide_rounds and self._in_time(asked):
+            self.room.put(asked, first=True)
+        elif asked.sent:
+            asked.fail(OutcomeUnknown("the connection was lost while the decision was being written"))
+        else:
+            asked.fail(NotDecided("others were faster every time"))
+
+
+class _Watch:
+    """While it is entered a statement runs; if that takes longer than the limit, the connection is dropped."""
+
+    def __init__(self, connection: asyncpg.Connection, limit_seconds: float) -> None:
+        self._connection = connection
+        self._limit_seconds = limit_seconds
+
+    def __enter__(self) -> None:
+        self._timer = asyncio.get_running_loop().call_later(self._limit_seconds, self._connection.terminate)
+
+    def __exit__(self, *_: object) -> None:
+        self._timer.cancel()
+
+
+def _question(asked: Asked) -> Question:
+    body = asked.body
+    identifies = isinstance(body, Purchase) and not asked.dry_run
+    return Question(
+        principal_id=asked.principal.terminal_id,
+        key_digest=asked.key_digest,
+        stan=body.stan if isinstance(body, Purchase) and identifies else None,
+        terminal_time=body.terminal_time if isinstance(body, Purchase) and identifies else None,
+        card_digest=asked.card_digest,
+        authorisation_id=asked.authorisation_id,
+    )
+
+
+def _fail(asked: list[Asked], problem: Problem) -> None:
+    for each in asked:
+        each.fail(problem)

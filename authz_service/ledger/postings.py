@@ -1,0 +1,128 @@
+"""Which transfer each event makes, and what it does to a wallet. Pure.
+
+hold, post and release refer to one authorisation, as pending, post and void do in TigerBeetle: a hold reserves
+between the family and the shop, a post moves what was reserved, a release gives it back. Only posts and the kinds
+that are no part of a hold change what an account has.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from authz_service.ledger.accounts import FUND, UNALLOCATED
+from authz_service.vocabulary import AccountId, AuthorisationId, BeneficiaryId, Cause, MerchantId, TransferId, TransferKind
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transfer:
+    """One immutable row: `amount_rupiah` > 0 from the credit side's giver to its taker; `created_at` is business time."""
+
+    transfer_id: TransferId
+    kind: TransferKind
+    cause: Cause
+    debit_account_id: AccountId
+    credit_account_id: AccountId
+    amount_rupiah: int
+    authorisation_id: AuthorisationId | None
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Balance:
+    """A wallet's three running figures, or a change of them (rupiah)."""
+
+    available_rupiah: int = 0
+    held_rupiah: int = 0
+    spent_rupiah: int = 0
+
+    def __add__(self, other: "Balance") -> "Balance":
+        return Balance(
+            available_rupiah=self.available_rupiah + other.available_rupiah,
+            held_rupiah=self.held_rupiah + other.held_rupiah,
+            spent_rupiah=self.spent_rupiah + other.spent_rupiah,
+        )
+
+
+EFFECT_ON_WALLET: Final[dict[TransferKind, tuple[int, int, int]]] = {
+    TransferKind.GRANT: (+1, 0, 0),
+    TransferKind.HOLD: (-1, +1, 0),
+    TransferKind.POST: (0, -1, +1),
+    TransferKind.RELEASE: (+1, -1, 0),
+    TransferKind.REFUND: (+1, 0, -1),
+    TransferKind.RETURN: (-1, 0, 0),
+}
+"""Kind → how often its amount counts in available, held and spent of the beneficiary on one of its sides."""
+
+ACCOUNT_KINDS: Final = frozenset(TransferKind) - {TransferKind.HOLD, TransferKind.RELEASE}
+"""The kinds that move money between accounts; a hold only reserves."""
+
+
+def effect_on_wallet(transfer: Transfer) -> Balance:
+    available, held, spent = EFFECT_ON_WALLET.get(transfer.kind, (0, 0, 0))
+    amount = transfer.amount_rupiah
+    return Balance(available_rupiah=available * amount, held_rupiah=held * amount, spent_rupiah=spent * amount)
+
+
+def fold(transfers: Iterable[Transfer]) -> Balance:
+    """The wallet that one beneficiary's transfers make."""
+    balance = Balance()
+    for transfer in transfers:
+        balance += effect_on_wallet(transfer)
+    return balance
+
+
+def funded(transfer_id: TransferId, amount_rupiah: int, at: datetime) -> Transfer:
+    """The sponsor's money has reached the bank; nobody's yet."""
+    return Transfer(
+        transfer_id=transfer_id,
+        kind=TransferKind.FUND,
+        cause=Cause.ENROL,
+        debit_account_id=FUND,
+        credit_account_id=UNALLOCATED,
+        amount_rupiah=amount_rupiah,
+        authorisation_id=None,
+        created_at=at,
+    )
+
+
+def granted(transfer_id: TransferId, beneficiary_id: BeneficiaryId, amount_rupiah: int, at: datetime) -> Transfer:
+    """A family has its entitlement."""
+    return Transfer(
+        transfer_id=transfer_id,
+        kind=TransferKind.GRANT,
+        cause=Cause.ENROL,
+        debit_account_id=UNALLOCATED,
+        credit_account_id=AccountId(beneficiary_id),
+        amount_rupiah=amount_rupiah,
+        authorisation_id=None,
+        created_at=at,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parties:
+    """Between whom an authorisation's transfers go."""
+
+    authorisation_id: AuthorisationId
+    beneficiary_id: BeneficiaryId
+    merchant_id: MerchantId
+
+
+def of_hold(
+    transfer_id: str, kind: TransferKind, cause: Cause, parties: Parties, amount_rupiah: int, at: datetime
+) -> Transfer:
+    """hold, post and release go from the family to the shop; a refund comes back."""
+    family, shop = AccountId(parties.beneficiary_id), AccountId(parties.merchant_id)
+    if kind is TransferKind.REFUND:
+        family, shop = shop, family
+    return Transfer(
+        transfer_id=TransferId(transfer_id),
+        kind=kind,
+        cause=cause,
+        debit_account_id=family,
+        credit_account_id=shop,
+        amount_rupiah=amount_rupiah,
+        authorisation_id=parties.authorisation_id,
+        created_at=at,
+    )

@@ -1,0 +1,159 @@
+"""Builds the service: opens the stores, wires the stations in the order of the line, closes them in reverse."""
+
+import asyncio
+import gc
+import os
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import asyncpg
+import structlog
+from fastapi import FastAPI
+from fastapi_offline import FastAPIOffline
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from authz_service import __version__, logs
+from authz_service.api.documentation import documented
+from authz_service.api.operations import operations
+from authz_service.api.pos import PosDoor
+from authz_service.clock import Clock, clock_from
+from authz_service.database import Connection, connect_hot, open_office_pool, require_schema
+from authz_service.idempotency import Hint
+from authz_service.keys import Keys
+from authz_service.lanes import Lane
+from authz_service.registry import Registry
+from authz_service.settings import Settings, settings_from_environment
+from authz_service.sweeping import Sweeper
+from authz_service.waiting import WaitingRoom
+
+log = structlog.get_logger()
+_EPOCH = """
+SELECT concat_ws('-', (SELECT system_identifier FROM pg_control_system()), (SELECT timeline_id FROM pg_control_checkpoint()),
+                 (SELECT oid FROM pg_database WHERE datname = current_database()))
+"""
+
+
+@dataclass(slots=True, kw_only=True)
+class Running:
+    """What is open while the service runs."""
+
+    pool: asyncpg.Pool
+    lanes: list["asyncio.Task[None]"]
+    door: PosDoor
+
+    async def is_ready(self) -> bool:
+        """Every lane lives and the database answers."""
+        if any(lane.done() for lane in self.lanes):
+            return False
+        try:
+            async with self.pool.acquire() as connection:
+                return bool(await connection.fetchval("SELECT true"))
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
+            return False
+
+
+class Service:
+    """The ASGI application: the terminals' door in front, FastAPI behind it."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._running: Running | None = None
+        self._framework = _framework(self)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        app: ASGIApp = self._running.door if self._running is not None else self._framework
+        await app(scope, receive, send)
+
+    async def is_ready(self) -> bool:
+        return self._running is not None and await self._running.is_ready()
+
+    @asynccontextmanager
+    async def lifespan(self, _: FastAPI) -> AsyncIterator[None]:
+        """Open in the order of need, closed in reverse."""
+        logs.configure()
+        async with AsyncExitStack() as stack:
+            self._running = await _start(self._settings, self._framework, stack)
+            # What is loaded now lives as long as the process; the collector need not look at it again.
+            gc.collect()
+            gc.freeze()
+            yield
+            self._running = None
+
+
+def create_app() -> ASGIApp:
+    """For uvicorn's --factory."""
+    return Service(settings_from_environment())
+
+
+async def _start(settings: Settings, framework: FastAPI, stack: AsyncExitStack) -> Running:
+    if settings.database_url is None or settings.redis_url is None:
+        raise RuntimeError("DATABASE_URL and REDIS_URL are needed; `authz serve` starts embedded servers without them")
+    url = settings.database_url.get_secret_value()
+    pool = await open_office_pool(settings, url)
+    stack.push_async_callback(_close_pool, pool, settings.shutdown_seconds)
+    async with pool.acquire() as connection:
+        await require_schema(connection)
+        epoch = await connection.fetchval(_EPOCH)
+    registry = Registry(pool, settings.registry_reload_seconds)
+    await registry.load()
+    hint = Hint(settings, settings.redis_url.get_secret_value(), epoch=epoch, token=uuid.uuid4().hex)
+    stack.push_async_callback(hint.close)
+    clock = clock_from(settings.clock_offset_file)
+    room = WaitingRoom(settings)
+    lanes = [_lane(settings, room, registry, hint, clock, url) for _ in range(settings.lanes)]
+    for lane in lanes:
+        lane.connection = await lane.connect()
+    tasks = [asyncio.create_task(lane.serve()) for lane in lanes]
+    sweeper = Sweeper(settings=settings, room=room, pool=pool, clock=clock)
+    helpers = [hint.tell_for_ever(), registry.follow(), sweeper.sweep_for_ever()]
+    stack.push_async_callback(_stop, [*tasks, *map(asyncio.create_task, helpers)])
+    door = PosDoor(
+        inner=framework,
+        settings=settings,
+        keys=Keys(settings.root_key.get_secret_value()),
+        registry=registry,
+        room=room,
+        pool=pool,
+        clock=clock,
+        new_request_id=lambda: f"req_{uuid.uuid4().hex}",
+    )
+    log.info("service_started", version=__version__, programmes=registry.programmes, lanes=len(lanes))
+    return Running(pool=pool, lanes=tasks, door=door)
+
+
+def _lane(settings: Settings, room: WaitingRoom, registry: Registry, hint: Hint, clock: Clock, url: str) -> Lane:
+    async def connect() -> Connection:
+        return await connect_hot(settings, url)
+
+    return Lane(
+        settings=settings, room=room, registry=registry, hint=hint, clock=clock, chance=os.urandom, connect=connect
+    )
+
+
+def _framework(service: Service) -> FastAPI:
+    app = FastAPIOffline(
+        title="authz-service",
+        version=__version__,
+        summary="Authorises purchases on restricted social-assistance cards.",
+        lifespan=service.lifespan,
+    )
+    app.include_router(operations(service.is_ready))
+    documented(app)
+    return app
+
+
+async def _stop(tasks: list["asyncio.Task[Any]"]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _close_pool(pool: asyncpg.Pool, limit_seconds: float) -> None:
+    try:
+        async with asyncio.timeout(limit_seconds):
+            await pool.close()
+    except TimeoutError:
+        pool.terminate()

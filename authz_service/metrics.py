@@ -1,0 +1,31 @@
+"""What operators watch, in Prometheus' words. With several workers the counts add up over PROMETHEUS_MULTIPROC_DIR."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
+
+from authz_service.declines import APPROVED, DeclineReason
+
+_SECONDS = (0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.125, 0.25, 0.5, 1.0, 1.5, 2.5)
+
+_DECISIONS = Counter("authz_decisions_total", "Decisions recorded, by reason.", ["reason"])
+DECISIONS = {reason: _DECISIONS.labels(reason) for reason in (APPROVED, *DeclineReason)}
+"""Bound beforehand: the hot path only adds one."""
+REQUESTS = Counter("authz_http_requests_total", "Answers sent to terminals, by call and status.", ["call", "status"])
+REQUEST_SECONDS = Histogram("authz_http_request_seconds", "From the first byte to the answer, by call.", ["call"], buckets=_SECONDS)
+BATCH_SIZE = Histogram("authz_batch_requests", "Requests decided together.", buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256, 512))
+DECIDED_AGAIN = Counter("authz_decided_again_total", "Requests whose facts had changed before they were recorded.")
+REPLAYS = Counter("authz_replays_total", "Requests that got the answer they had got before.")
+LANE_FAULTS = Counter("authz_lane_faults_total", "Hot statements that failed, by what it meant.", ["kind"])
+LANES_ALIVE = Gauge("authz_lanes_alive", "Lanes that can decide.", multiprocess_mode="livesum")
+HINT_FAILURES = Counter("authz_redis_failures_total", "Times that Redis was not there or too slow.")
+HINT_TOLD = Counter("authz_redis_told_total", "Answers and locks that Redis was told of.")
+EXPIRED_WRITTEN = Counter("authz_holds_expired_total", "Holds whose expiry was written by the sweeper.")
+
+
+def exposition(multiprocess: bool) -> bytes:
+    """The text that Prometheus scrapes, of this process or of all workers."""
+    if not multiprocess:
+        return generate_latest()
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry)
+    return generate_latest(registry)

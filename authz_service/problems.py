@@ -1,0 +1,170 @@
+"""Everything that is not an answer to the question: RFC 9457 problems, each written once.
+
+A problem says to a program what happened (`code`, `retryable`), to a till what to print (`message`, `response_code`)
+and to nobody what was sent: input is never echoed, and no stack trace, card number or PIN is in it.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Final
+
+import orjson
+
+SYSTEM_FAULT_MESSAGE: Final = "Sistem terganggu, saldo aman. Jangan gesek ulang; tekan Ulangi atau Batalkan."
+PROBLEM_TYPE_PREFIX: Final = "urn:authz:problem:"
+
+
+class Problem(Exception):  # noqa: N818  (the RFC's own word)
+    """Why a request got no answer."""
+
+    status: ClassVar[int]
+    code: ClassVar[str]
+    title: ClassVar[str]
+    response_code: ClassVar[str] = "30"
+    retryable: ClassVar[bool] = False
+    message: ClassVar[str] = "Permintaan mesin tidak dapat dibaca. Hubungi petugas mesin."
+    retry_after_seconds: int | None = None
+    headers: Mapping[str, str] = {}
+
+    def __init__(self, detail: str, **more: Any) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.more = more
+
+    def document(self, request_id: str) -> bytes:
+        """The body, `application/problem+json`."""
+        return orjson.dumps(
+            {
+                "type": PROBLEM_TYPE_PREFIX + self.code,
+                "title": self.title,
+                "status": self.status,
+                "detail": self.detail,
+                "code": self.code,
+                "retryable": self.retryable,
+                "request_id": request_id,
+                "message": self.message,
+                "response_code": self.response_code,
+                **self.more,
+            }
+        )
+
+
+class NotJson(Problem):
+    status, code, title = 400, "not_json", "The body is not JSON"
+
+
+class KeyMissing(Problem):
+    status, code, title = 400, "idempotency_key_missing", "Idempotency-Key is required"
+
+
+class KeyMalformed(Problem):
+    status, code, title = 400, "idempotency_key_malformed", "Idempotency-Key is malformed"
+
+
+class QueryInvalid(Problem):
+    status, code, title = 422, "query_invalid", "The query is not valid"
+
+
+class Unauthenticated(Problem):
+    status, code, title = 401, "unauthenticated", "The terminal key is missing, unknown or revoked"
+    response_code = "58"
+    message = "Mesin ini tidak dikenal. Hubungi petugas mesin."
+    headers: Mapping[str, str] = {"www-authenticate": "Bearer"}
+
+
+class NotYours(Problem):
+    status, code, title = 403, "not_permitted", "The shop or terminal in the body is not the key's"
+    response_code = "58"
+    message = "Mesin ini terdaftar untuk warung lain. Hubungi petugas mesin."
+
+
+class NotFound(Problem):
+    status, code, title = 404, "not_found", "There is no such thing here"
+    response_code = "25"
+    message = "Transaksi tidak ditemukan. Periksa nomor pada struk."
+
+
+class MethodNotAllowed(Problem):
+    status, code, title = 405, "method_not_allowed", "This address does not take that method"
+
+
+class InProgress(Problem):
+    status, code, title = 409, "in_progress", "The same request is still being decided"
+    response_code, retryable, retry_after_seconds = "91", True, 1
+    message = "Permintaan yang sama masih diproses. Tunggu sebentar, lalu tekan Ulangi."
+
+
+class StanAlreadyUsed(Problem):
+    status, code, title = 409, "stan_already_used", "Another request of this terminal has this STAN and time"
+    response_code = "94"
+    message = "Nomor transaksi ini sudah dipakai. Periksa transaksi yang lalu sebelum mengulang."
+
+
+class StateConflict(Problem):
+    status, code, title = 409, "state_conflict", "The authorisation is in a state that does not allow this"
+    response_code = "12"
+    message = "Transaksi ini sudah selesai atau ditolak, tidak dapat diubah lagi."
+
+
+class BodyTooLarge(Problem):
+    status, code, title = 413, "body_too_large", "The body is too large"
+
+
+class BodyTooSlow(Problem):
+    status, code, title = 408, "body_too_slow", "The body did not arrive in time"
+    response_code, retryable = "91", True
+    message = SYSTEM_FAULT_MESSAGE
+
+
+class Invalid(Problem):
+    """Well-formed but not valid: `errors` names each field, and never what stood in it."""
+
+    status, code, title = 422, "invalid", "The request is not valid"
+
+    def __init__(self, errors: Sequence[Mapping[str, str]]) -> None:
+        super().__init__("; ".join(f"{error['field']}: {error['detail']}" for error in errors), errors=list(errors))
+
+
+class KeyReused(Problem):
+    status, code, title = 422, "key_reused", "This Idempotency-Key belongs to another request"
+    response_code = "94"
+    message = "Nomor permintaan ini sudah dipakai untuk permintaan lain. Ulangi dari awal."
+
+
+class CaptureExceedsHold(Problem):
+    status, code, title = 422, "capture_exceeds_hold", "More than what is held"
+    response_code = "13"
+    message = "Jumlah melebihi yang ditahan. Periksa jumlahnya."
+
+
+class TooManyRequests(Problem):
+    status, code, title = 429, "too_many_requests", "This terminal has too many requests waiting"
+    response_code, retryable, retry_after_seconds = "91", True, 1
+    message = SYSTEM_FAULT_MESSAGE
+
+
+class Overloaded(Problem):
+    status, code, title = 503, "overloaded", "The wait would be too long; nothing was decided"
+    response_code, retryable, retry_after_seconds = "91", True, 1
+    message = SYSTEM_FAULT_MESSAGE
+
+
+class NotDecided(Problem):
+    """Nothing was written; the request may be repeated unchanged."""
+
+    status, code, title = 503, "not_decided", "Nothing was decided and nothing was written"
+    response_code, retryable, retry_after_seconds = "91", True, 1
+    message = SYSTEM_FAULT_MESSAGE
+
+
+class OutcomeUnknown(Problem):
+    """It may have been written; the same request, unchanged, gets the one true answer."""
+
+    status, code, title = 503, "outcome_unknown", "The decision may have been made; repeat the request unchanged or reverse it"
+    response_code, retryable, retry_after_seconds = "91", True, 1
+    message = SYSTEM_FAULT_MESSAGE
+
+
+class InternalError(Problem):
+    status, code, title = 500, "internal_error", "An error of ours"
+    response_code, retryable, retry_after_seconds = "91", True, 1
+    message = SYSTEM_FAULT_MESSAGE

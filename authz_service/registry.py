@@ -1,0 +1,230 @@
+"""Reference data of every programme: read whole, cached under its version, never stale in a decision.
+
+Each change of a programme, shop, terminal, product or price raises `reference.version` (a trigger). The facts of
+every batch bring the version, and the record statement compares it again: a shop suspended a millisecond ago is
+suspended.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import asyncpg
+import structlog
+
+from authz_service.clock import monotonic_seconds
+from authz_service.rules.facts import Ceiling, Product, Programme, Shop, Terminal
+from authz_service.vocabulary import (
+    AboveCeiling,
+    CompanionId,
+    DetailsRequired,
+    MerchantId,
+    MerchantStatus,
+    PackageCounting,
+    ProgrammeId,
+    TerminalId,
+    TerminalStatus,
+)
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BoundTerminal:
+    """A terminal, the shop that it is bound to and the digest of its key."""
+
+    terminal: Terminal
+    merchant_id: MerchantId
+    key_digest: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reference:
+    """One programme's reference data at one version."""
+
+    version: int
+    programme: Programme
+    shops: Mapping[MerchantId, Shop]
+    terminals: Mapping[bytes, BoundTerminal]
+    """Digest of its key → terminal; a revoked one is not there."""
+    companion_labels: Mapping[CompanionId, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Principal:
+    """Who asks: the terminal behind a key, and where it belongs."""
+
+    programme_id: ProgrammeId
+    terminal_id: TerminalId
+    merchant_id: MerchantId
+    key_digest: bytes
+
+
+class Registry:
+    """The cache; one per process."""
+
+    def __init__(self, pool: asyncpg.Pool, reload_seconds: float) -> None:
+        self._pool = pool
+        self._reload_seconds = reload_seconds
+        self._references: dict[ProgrammeId, Reference] = {}
+        self._principals: dict[bytes, Principal] = {}
+        self._loading = asyncio.Lock()
+        self._looked_at = float("-inf")
+
+    def reference(self, programme_id: ProgrammeId) -> Reference:
+        return self._references[programme_id]
+
+    @property
+    def programmes(self) -> list[ProgrammeId]:
+        return list(self._references)
+
+    async def principal(self, key_digest: bytes) -> Principal | None:
+        """Who has this key. A key nobody has is looked for in the database at most once in `reload_seconds`."""
+        known = self._principals.get(key_digest)
+        if known is None and monotonic_seconds() - self._looked_at >= self._reload_seconds:
+            await self.load()
+            known = self._principals.get(key_digest)
+        return known
+
+    async def follow(self) -> None:
+        """For ever: what only reads (a catalogue, a revoked key's GET) is no staler than `reload_seconds` either."""
+        while True:
+            await asyncio.sleep(self._reload_seconds)
+            try:
+                async with self._pool.acquire() as connection:
+                    rows = await connection.fetch("SELECT programme_id, version FROM reference")
+                if {row["programme_id"]: row["version"] for row in rows} != {
+                    programme_id: reference.version for programme_id, reference in self._references.items()
+                }:
+                    await self.load()
+            except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as fault:
+                log.warning("registry_not_followed", error=type(fault).__name__)
+
+    async def load(self) -> None:
+        """Every programme is cached as the database has it now; readers who come together share one read."""
+        asked = monotonic_seconds()
+        async with self._loading:
+            if self._looked_at >= asked:
+                return
+            started = monotonic_seconds()
+            async with self._pool.acquire() as connection, connection.transaction(isolation="repeatable_read", readonly=True):
+                references = await _read(connection)
+            self._references = references
+            self._principals = {
+                digest: Principal(
+                    programme_id=programme_id,
+                    terminal_id=bound.terminal.terminal_id,
+                    merchant_id=bound.merchant_id,
+                    key_digest=digest,
+                )
+                for programme_id, reference in references.items()
+                for digest, bound in reference.terminals.items()
+            }
+            self._looked_at = started
+
+
+async def _read(connection: Any) -> dict[ProgrammeId, Reference]:
+    versions = {row["programme_id"]: row["version"] for row in await connection.fetch("SELECT * FROM reference")}
+    shops = await _grouped(connection, "SELECT * FROM merchant")
+    terminals = await _grouped(connection, "SELECT * FROM terminal")
+    categories = await _grouped(connection, "SELECT * FROM category ORDER BY position")
+    products = await _grouped(connection, "SELECT * FROM product ORDER BY name, unit")
+    ceilings = await _grouped(connection, "SELECT * FROM price_ceiling ORDER BY valid_from")
+    companions = await _grouped(connection, "SELECT programme_id, companion_id, label FROM companion")
+    return {
+        row["programme_id"]: Reference(
+            version=versions[row["programme_id"]],
+            programme=_programme(
+                row, categories[row["programme_id"]], products[row["programme_id"]], ceilings[row["programme_id"]]
+            ),
+            shops={shop["merchant_id"]: _shop(shop) for shop in shops[row["programme_id"]]},
+            terminals={
+                terminal["key_digest"]: _terminal(terminal)
+                for terminal in terminals[row["programme_id"]]
+                if terminal["status"] != TerminalStatus.REVOKED
+            },
+            companion_labels={each["companion_id"]: each["label"] for each in companions[row["programme_id"]]},
+        )
+        for row in await connection.fetch("SELECT * FROM programme")
+    }
+
+
+async def _grouped(connection: Any, statement: str) -> dict[str, list[asyncpg.Record]]:
+    groups: dict[str, list[asyncpg.Record]] = defaultdict(list)
+    for row in await connection.fetch(statement):
+        groups[row["programme_id"]].append(row)
+    return groups
+
+
+def _programme(
+    row: asyncpg.Record, categories: list[asyncpg.Record], products: list[asyncpg.Record], ceilings: list[asyncpg.Record]
+) -> Programme:
+    listed: dict[tuple[str, str], Product] = {}
+    for each in products:
+        product = _product(each, ceilings)
+        listed[product.name, product.unit] = product
+        if product.gtin is not None:
+            listed[product.gtin, product.unit] = product
+    return Programme(
+        programme_id=ProgrammeId(row["programme_id"]),
+        name=row["name"],
+        operator_name=row["operator_name"],
+        zone=ZoneInfo(row["zone"]),
+        starts_at=row["starts_at"],
+        ends_at=row["ends_at"],
+        entitlement_rupiah=row["entitlement_rupiah"],
+        package_rupiah=row["package_rupiah"],
+        month_cap_rupiah=row["month_cap_rupiah"],
+        month_packages=row["month_packages"],
+        package_counting=PackageCounting(row["package_counting"]),
+        above_ceiling=AboveCeiling(row["above_ceiling"]),
+        details_required=DetailsRequired(row["details_required"]),
+        hold_seconds=row["hold_seconds"],
+        cash_categories=frozenset(row["cash_categories"]),
+        categories={category["category"]: category["name"] for category in categories},
+        products=listed,
+        ceiling_categories=frozenset(product.category for product in listed.values() if product.ceilings),
+    )
+
+
+def _product(row: asyncpg.Record, ceilings: list[asyncpg.Record]) -> Product:
+    return Product(
+        category=row["category"],
+        name=row["name"],
+        unit=row["unit"],
+        gtin=row["gtin"],
+        ceilings=tuple(
+            Ceiling(
+                district_code=ceiling["district_code"] or None,
+                price_rupiah=ceiling["price_rupiah"],
+                valid_from=ceiling["valid_from"],
+                valid_to=ceiling["valid_to"],
+            )
+            for ceiling in ceilings
+            if ceiling["product"] == row["name"] and ceiling["unit"] == row["unit"]
+        ),
+    )
+
+
+def _shop(row: asyncpg.Record) -> Shop:
+    return Shop(
+        merchant_id=MerchantId(row["merchant_id"]),
+        name=row["name"],
+        district_code=row["district_code"],
+        status=MerchantStatus(row["status"]),
+        admitted_on=row["admitted_on"],
+        leaves_on=row["leaves_on"],
+        opens_at=row["opens_at"],
+        closes_at=row["closes_at"],
+    )
+
+
+def _terminal(row: asyncpg.Record) -> BoundTerminal:
+    return BoundTerminal(
+        terminal=Terminal(terminal_id=TerminalId(row["terminal_id"]), status=TerminalStatus(row["status"])),
+        merchant_id=MerchantId(row["merchant_id"]),
+        key_digest=row["key_digest"],
+    )

@@ -1,0 +1,166 @@
+"""What a terminal may ask, as `contract.md` has it: frozen dataclasses that pydantic fills straight from the bytes.
+
+Every bound here is the contract's or a guard of the books; whoever holds one of these objects need not check again.
+"""
+
+from dataclasses import dataclass, field, fields
+from datetime import UTC, datetime
+from typing import Annotated, Final, Literal, Self
+
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
+from pydantic_core import PydanticCustomError
+
+from authz_service.vocabulary import MONEY_LIMIT_RUPIAH
+
+STRICT: Final = ConfigDict(strict=True, extra="forbid", hide_input_in_errors=True)
+LINES_LIMIT: Final = 50
+THOUSAND: Final = 1000
+EARLIEST_YEAR: Final = 2000
+LATEST_YEAR: Final = 2100
+QUANTITY_PATTERN: Final = r"^[0-9]{1,9}(\.[0-9]{1,3})?$"
+
+
+def _without_control_characters(text: str) -> str:
+    if not text.isprintable():
+        raise PydanticCustomError("control_character", "Control characters are not allowed")
+    return text
+
+
+def _in_thousandths(text: object) -> object:
+    """`"2.5"` → 2500: decimal digits only, so that no float and no Decimal comes near money."""
+    if not isinstance(text, str):
+        raise PydanticCustomError("decimal_string", "Give a decimal number as a string, for example '2.5'")
+    whole, point, fraction = text.partition(".")
+    digits = whole + fraction
+    if not (digits.isascii() and digits.isdigit() and 0 < len(whole) <= 9 and len(fraction) <= 3 and bool(point) == bool(fraction)):
+        raise PydanticCustomError("decimal_string", "Give a decimal number with at most 3 decimals, for example '2.5'")
+    return int(whole) * THOUSAND + int(fraction.ljust(3, "0"))
+
+
+def _as_instant(moment: datetime) -> datetime:
+    if not EARLIEST_YEAR <= moment.year <= LATEST_YEAR:
+        raise PydanticCustomError("datetime_range", "Give a time of this century")
+    return moment.astimezone(UTC)
+
+
+Rupiah = Annotated[int, Field(gt=0, le=MONEY_LIMIT_RUPIAH)]
+Label = Annotated[str, StringConstraints(min_length=1, max_length=64), AfterValidator(_without_control_characters)]
+CardNumber = Annotated[str, StringConstraints(pattern=r"^[0-9]{12,19}$")]
+Stan = Annotated[str, StringConstraints(pattern=r"^[0-9]{6}$")]
+Instant = Annotated[AwareDatetime, AfterValidator(_as_instant)]
+PinBlock = Annotated[str, StringConstraints(pattern=r"^[0-9A-Fa-f]{16,32}$")]
+PublicId = Annotated[str, StringConstraints(pattern=r"^[a-z]{3,4}_[0-9a-z]{1,40}$")]
+Quantity = Annotated[
+    int,
+    BeforeValidator(_in_thousandths, json_schema_input_type=Annotated[str, Field(pattern=QUANTITY_PATTERN)]),
+    Field(gt=0),
+]
+
+
+def times_quantity(unit_price_rupiah: int, quantity_thousandths: int) -> int:
+    """Price times quantity in whole rupiah, rounded half up."""
+    return (unit_price_rupiah * quantity_thousandths + THOUSAND // 2) // THOUSAND
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """One line of a basket. `quantity` is in thousandths of `unit`; prices and amounts are rupiah."""
+
+    __pydantic_config__ = STRICT
+
+    category: Label
+    amount: Rupiah
+    product: Label | None = None
+    unit: Label | None = None
+    quantity: Quantity | None = None
+    unit_price: Rupiah | None = None
+
+    @model_validator(mode="after")
+    def _details_are_whole(self) -> Self:
+        given = (self.product is not None) + (self.unit is not None) + (self.quantity is not None) + (self.unit_price is not None)
+        if given == 0:
+            return self
+        if self.product is None or self.unit is None or self.quantity is None or self.unit_price is None:
+            raise PydanticCustomError("details_incomplete", "product, unit, quantity and unit_price come together or not at all")
+        if self.amount != times_quantity(self.unit_price, self.quantity):
+            raise PydanticCustomError("line_amount", "amount must be quantity x unit_price, rounded half up")
+        return self
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Purchase:
+    """`POST /v1/authorizations`. `terminal_time` is an instant for identity; no rule reads it."""
+
+    __pydantic_config__ = STRICT
+
+    card_number: CardNumber = field(repr=False)
+    stan: Stan
+    terminal_time: Instant
+    amount: Rupiah
+    currency: Literal["IDR"]
+    lines: Annotated[tuple[Line, ...], Field(min_length=1, max_length=LINES_LIMIT, strict=False)]
+    capture: bool = False
+    partial_approval: bool = False
+    pin_block: PinBlock | None = field(default=None, repr=False)
+    merchant_id: PublicId | None = None
+    terminal_id: PublicId | None = None
+
+    @model_validator(mode="after")
+    def _lines_add_up(self) -> Self:
+        if sum(line.amount for line in self.lines) != self.amount:
+            raise PydanticCustomError("lines_sum", "amount must be the sum of the lines")
+        return self
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capture:
+    """`POST …/captures`: the whole hold unless `amount` (rupiah) says less; `final` gives the rest back."""
+
+    __pydantic_config__ = STRICT
+
+    amount: Rupiah | None = None
+    final: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Void:
+    """`POST …/void`."""
+
+    __pydantic_config__ = STRICT
+
+    reason: Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_without_control_characters)] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BalanceInquiry:
+    """`POST /v1/balance-inquiries`: reads only."""
+
+    __pydantic_config__ = STRICT
+
+    card_number: CardNumber = field(repr=False)
+    pin_block: PinBlock | None = field(default=None, repr=False)
+    merchant_id: PublicId | None = None
+    terminal_id: PublicId | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expiry:
+    """What the sweeper asks, never a terminal: write the end of a family's expired holds, if nobody else did."""
+
+
+def canonical(body: object) -> list[tuple[str, object]]:
+    """The members that differ from their defaults, in the order of the contract; never a PIN block.
+
+    A member that a later version adds with a default leaves the canonical form of every older request as it was.
+    """
+    return [
+        (name, [canonical(each) for each in value] if name == "lines" else value)
+        for name, default in _DEFAULTS[type(body)]
+        if (value := getattr(body, name)) != default
+    ]
+
+
+_DEFAULTS: Final = {
+    kind: tuple((each.name, each.default) for each in fields(kind) if each.name != "pin_block")
+    for kind in (Line, Purchase, Capture, Void, BalanceInquiry)
+}

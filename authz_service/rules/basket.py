@@ -1,0 +1,111 @@
+"""What each line of a basket gets: accepted, reduced to its ceiling, funded in part, or cut out.
+
+The arithmetic is that of `contract.md`, "Partial approval and price reduction". Always
+amount = approved + tender due + price reduction.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from authz_service.declines import DeclineReason
+from authz_service.requests import Line, Purchase, times_quantity
+from authz_service.rules.facts import Facts
+from authz_service.rules.goods import LINE_RULES, ceiling_of, price_is_above_ceiling
+
+
+class LineAction(StrEnum):
+    ACCEPTED = "accepted"
+    PRICE_REDUCED = "price_reduced"
+    PARTLY_FUNDED = "partly_funded"
+    REJECTED = "rejected"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PricedLine:
+    """A line at what the programme would pay for it, before money is looked at."""
+
+    number: int
+    """From 1, as on the receipt."""
+    amount_rupiah: int
+    counted_rupiah: int
+    """Its amount, or its amount at the ceiling."""
+    refused: DeclineReason | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LineOutcome:
+    number: int
+    action: LineAction
+    approved_rupiah: int
+    reduction_rupiah: int
+    reason: DeclineReason | None
+
+
+def price(purchase: Purchase, facts: Facts) -> tuple[PricedLine, ...]:
+    """Each line with its first refusal, if any, and what it counts for."""
+    return tuple(_priced(number, line, facts) for number, line in enumerate(purchase.lines, start=1))
+
+
+def counted_rupiah(lines: Sequence[PricedLine], *, partial: bool) -> int:
+    """What the money checks look at: after price reduction and, in partial approval, without the refused lines."""
+    return sum(line.counted_rupiah for line in lines if not (partial and line.refused))
+
+
+def fund(lines: Sequence[PricedLine], most_rupiah: int, limit: DeclineReason) -> tuple[LineOutcome, ...]:
+    """Lines funded in their order out of `most_rupiah`; where it runs out the reason is `limit`."""
+    left_rupiah = most_rupiah
+    outcomes: list[LineOutcome] = []
+    for line in lines:
+        outcome = _funded(line, left_rupiah, limit)
+        left_rupiah -= outcome.approved_rupiah
+        outcomes.append(outcome)
+    return tuple(outcomes)
+
+
+def reject_all(lines: Sequence[Line]) -> tuple[LineOutcome, ...]:
+    """A declined purchase pays for nothing."""
+    return tuple(_rejected(number, None) for number in range(1, len(lines) + 1))
+
+
+def _priced(number: int, line: Line, facts: Facts) -> PricedLine:
+    refused = next((reason for rule in LINE_RULES if (reason := rule(line, facts)) is not None), None)
+    counted = line.amount
+    if refused is None and price_is_above_ceiling(line, facts):
+        ceiling_rupiah, quantity = ceiling_of(line, facts), line.quantity
+        if ceiling_rupiah is not None and quantity is not None:
+            counted = times_quantity(ceiling_rupiah, quantity)
+            # So small a quantity is worth nothing at its ceiling; nothing cannot be approved.
+            refused = DeclineReason.PRICE_ABOVE_CEILING if counted == 0 else None
+    return PricedLine(number=number, amount_rupiah=line.amount, counted_rupiah=counted, refused=refused)
+
+
+def _funded(line: PricedLine, left_rupiah: int, limit: DeclineReason) -> LineOutcome:
+    if line.refused is not None:
+        return _rejected(line.number, line.refused)
+    approved_rupiah = min(line.counted_rupiah, left_rupiah)
+    reduction_rupiah = line.amount_rupiah - line.counted_rupiah
+    if approved_rupiah == line.counted_rupiah:
+        action = LineAction.PRICE_REDUCED if reduction_rupiah else LineAction.ACCEPTED
+        return LineOutcome(
+            number=line.number,
+            action=action,
+            approved_rupiah=approved_rupiah,
+            reduction_rupiah=reduction_rupiah,
+            reason=None,
+        )
+    if approved_rupiah == 0:
+        return _rejected(line.number, limit)
+    return LineOutcome(
+        number=line.number,
+        action=LineAction.PARTLY_FUNDED,
+        approved_rupiah=approved_rupiah,
+        reduction_rupiah=reduction_rupiah,
+        reason=limit,
+    )
+
+
+def _rejected(number: int, reason: DeclineReason | None) -> LineOutcome:
+    return LineOutcome(
+        number=number, action=LineAction.REJECTED, approved_rupiah=0, reduction_rupiah=0, reason=reason
+    )

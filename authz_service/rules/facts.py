@@ -1,0 +1,151 @@
+"""Everything a rule may see. No rule sees a clock, a database or another rule."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, time
+from zoneinfo import ZoneInfo
+
+from authz_service.vocabulary import (
+    AboveCeiling,
+    BeneficiaryId,
+    BeneficiaryStatus,
+    CardId,
+    CardStatus,
+    DetailsRequired,
+    MerchantId,
+    MerchantStatus,
+    PackageCounting,
+    ProgrammeId,
+    TerminalId,
+    TerminalStatus,
+    VoucherId,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ceiling:
+    """A price ceiling for one product and unit; `district_code` None is for every kecamatan; both dates count."""
+
+    district_code: str | None
+    price_rupiah: int
+    valid_from: date
+    valid_to: date | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Product:
+    """One product in one unit of the programme's list."""
+
+    category: str
+    name: str
+    unit: str
+    gtin: str | None
+    ceilings: tuple[Ceiling, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Programme:
+    """The programme row and its goods. None for a limit means: no limit. Spendable while start <= instant < end."""
+
+    programme_id: ProgrammeId
+    name: str
+    operator_name: str
+    zone: ZoneInfo
+    starts_at: datetime
+    ends_at: datetime
+    entitlement_rupiah: int
+    package_rupiah: int | None
+    month_cap_rupiah: int | None
+    month_packages: int | None
+    package_counting: PackageCounting
+    above_ceiling: AboveCeiling
+    details_required: DetailsRequired
+    hold_seconds: int
+    cash_categories: frozenset[str]
+    categories: Mapping[str, str]
+    """Category → its name at the counter, in the order of the programme's list."""
+    products: Mapping[tuple[str, str], Product]
+    """(product name or GTIN, unit) → product."""
+    ceiling_categories: frozenset[str]
+    """The categories of which some product has a price ceiling."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shop:
+    """A warung KUBE. In the programme from `admitted_on` to `leaves_on`, both inclusive; hours are local, None is always."""
+
+    merchant_id: MerchantId
+    name: str
+    district_code: str
+    status: MerchantStatus
+    admitted_on: date
+    leaves_on: date | None
+    opens_at: time | None
+    closes_at: time | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terminal:
+    terminal_id: TerminalId
+    status: TerminalStatus
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Card:
+    """A card of this programme; good through the whole of `expires_on`."""
+
+    card_id: CardId
+    status: CardStatus
+    expires_on: date
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Voucher:
+    """What is left of a live permission to go over the month's cap."""
+
+    voucher_id: VoucherId
+    rupiah_left: int
+    packages_left: int
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Month:
+    """A family's allowance in one calendar month of the programme's zone.
+
+    `used_rupiah` and `packages_used` hold all that the month's purchases use; `covered_…` is the part of them that
+    vouchers cover. `vouchers` are those still live, earliest expiry first.
+    """
+
+    month: date
+    cap_rupiah: int | None
+    packages_cap: int | None
+    used_rupiah: int
+    packages_used: int
+    covered_rupiah: int
+    covered_packages: int
+    vouchers: tuple[Voucher, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Family:
+    """A beneficiary and what it may still spend, expired holds already given back."""
+
+    beneficiary_id: BeneficiaryId
+    status: BeneficiaryStatus
+    companion_label: str
+    available_rupiah: int
+    month: Month
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """One request's world at one instant. `family` is there exactly when `card` is."""
+
+    now: datetime
+    today: date
+    programme: Programme
+    shop: Shop | None
+    terminal: Terminal
+    card: Card | None
+    family: Family | None

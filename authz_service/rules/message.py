@@ -1,0 +1,106 @@
+"""The sentence for the counter: Indonesian, at most three short sentences; what is wrong, what would pass, whom to ask."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from authz_service.declines import DeclineReason
+from authz_service.requests import Line, Purchase
+from authz_service.rules.decide import Decision, Refusal
+from authz_service.rules.facts import Facts, Programme
+from authz_service.rules.goods import ceiling_of
+from authz_service.rules.money import Room
+from authz_service.vocabulary import in_rupiah
+
+_MONTHS: Final = (
+    "Januari", "Februari", "Maret", "April", "Mei", "Juni",
+    "Juli", "Agustus", "September", "Oktober", "November", "Desember",
+)  # fmt: skip
+_MONEY: Final = frozenset(
+    {
+        DeclineReason.PACKAGE_CAP_EXCEEDED,
+        DeclineReason.ENTITLEMENT_EXCEEDED,
+        DeclineReason.MONTHLY_CAP_EXCEEDED,
+    }
+)
+
+
+def decision_message(purchase: Purchase, facts: Facts, decision: Decision) -> str:
+    """What the shopkeeper reads aloud."""
+    if not decision.approved:
+        first = decision.refusals[0]
+        said = refusal_message(first, facts, decision.room, line_of(purchase.lines, first))
+        if first.reason in _MONEY and decision.largest_rupiah > 0:
+            said += f" Sekarang bisa belanja sampai {in_rupiah(decision.largest_rupiah)}."
+        return said
+    paid = f"Disetujui {in_rupiah(decision.approved_rupiah)}."
+    if decision.tender_due_rupiah:
+        paid = f"Disetujui {in_rupiah(decision.approved_rupiah)}, kurang bayar {in_rupiah(decision.tender_due_rupiah)}."
+    return paid if decision.room is None else f"{paid} {left_message(decision.room)}"
+
+
+def left_message(room: Room) -> str:
+    """What the family still has, this month and in all."""
+    month = []
+    if room.month_rupiah is not None:
+        month.append(f"Sisa bulan ini {in_rupiah(room.month_rupiah)}")
+    if room.packages is not None:
+        month.append(f"{room.packages} kali belanja lagi")
+    in_all = f"Sisa bantuan {in_rupiah(room.programme_rupiah)}."
+    return f"{', '.join(month)}. {in_all}" if month else in_all
+
+
+def refusal_message(refusal: Refusal, facts: Facts, room: Room | None, line: Line | None) -> str:
+    """The Indonesian sentence of one failed check, with this family's and this shop's figures."""
+    return refusal.reason.indonesian.format_map(_Words(facts, room, line))
+
+
+def line_of(lines: Sequence[Line], refusal: Refusal) -> Line | None:
+    return None if refusal.line is None else lines[refusal.line - 1]
+
+
+class _Words(dict[str, str]):
+    """The names that a sentence may ask for; each is made only when it is asked."""
+
+    def __init__(self, facts: Facts, room: Room | None, line: Line | None) -> None:
+        super().__init__()
+        self._facts, self._room, self._line = facts, room, line
+
+    def __missing__(self, name: str) -> str:
+        programme = self._facts.programme
+        match name:
+            case "operator":
+                return programme.operator_name
+            case "starts_on":
+                return in_words(programme.starts_at, programme.zone)
+            case "ends_on":
+                return in_words(programme.ends_at - timedelta(microseconds=1), programme.zone)
+            case "goods":
+                return _goods(programme)
+            case "companion":
+                return self._facts.family.companion_label if self._facts.family else ""
+            case "ceiling":
+                ceiling_rupiah = ceiling_of(self._line, self._facts) if self._line else None
+                return in_rupiah(ceiling_rupiah or 0)
+            case "unit":
+                return (self._line.unit if self._line else None) or ""
+            case "package" if self._room:
+                return in_rupiah(self._room.package_rupiah or 0)
+            case "month_left" if self._room:
+                return in_rupiah(self._room.month_rupiah or 0)
+            case "programme_left" if self._room:
+                return in_rupiah(self._room.programme_rupiah)
+            case _:
+                raise KeyError(name)
+
+
+def in_words(instant: datetime, zone: ZoneInfo) -> str:
+    """`31 Desember 2024`, the day in the programme's zone."""
+    day = instant.astimezone(zone).date()
+    return f"{day.day} {_MONTHS[day.month - 1]} {day.year}"
+
+
+def _goods(programme: Programme) -> str:
+    *others, last = programme.categories.values()
+    return f"{', '.join(others)} dan {last}" if others else last

@@ -1,0 +1,531 @@
+"""Every table of the service, once. `programme_id` is the first column of every key.
+
+Tables that grow have no foreign keys (16 µs a row and key, and a lock on the busy shop's row); `ledger/audit.py`
+looks for orphans instead, and parents are never deleted. What must never be is refused by CHECKs; what must never
+change is refused by triggers. The migrations make the same; a test compares the two.
+"""
+
+from sqlalchemy import (
+    ARRAY,
+    DDL,
+    BigInteger,
+    CheckConstraint,
+    Column,
+    Date,
+    DateTime,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    SmallInteger,
+    String,
+    Table,
+    Text,
+    Time,
+    UniqueConstraint,
+    event,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "%(table_name)s_%(column_0_N_name)s_idx",
+        "uq": "%(table_name)s_%(column_0_N_name)s_key",
+        "ck": "%(table_name)s_%(constraint_name)s",
+        "fk": "%(table_name)s_%(column_0_N_name)s_fkey",
+        "pk": "%(table_name)s_pkey",
+    }
+)
+
+Id = Text(collation="C")
+"""Ids sort by time byte for byte, whatever the database's language."""
+Instant = DateTime(timezone=True)
+Rupiah = BigInteger
+_HOT_FILLFACTOR = 80
+"""Room on the page for the next version of a row that the hot path updates."""
+
+
+def _id(name: str, *, nullable: bool = False) -> Column[str]:
+    return Column(name, Id, nullable=nullable)
+
+
+def _rupiah(name: str, *, nullable: bool = False) -> Column[int]:
+    return Column(name, Rupiah, nullable=nullable)
+
+
+def _one_of(column: str, *values: str) -> CheckConstraint:
+    listed = ", ".join(f"'{value}'" for value in values)
+    return CheckConstraint(f"{column} IN ({listed})", name=f"{column}_is_known")
+
+
+# --- Reference data: small, cached by every process, under one version per programme. -------------------------------
+
+programme = Table(
+    "programme",
+    metadata,
+    _id("programme_id"),
+    Column("name", Text, nullable=False),
+    Column("operator_name", Text, nullable=False),
+    Column("zone", Text, nullable=False),
+    Column("starts_at", Instant, nullable=False),
+    Column("ends_at", Instant, nullable=False),
+    _rupiah("entitlement_rupiah"),
+    _rupiah("package_rupiah", nullable=True),
+    _rupiah("month_cap_rupiah", nullable=True),
+    Column("month_packages", Integer),
+    Column("package_counting", Text, nullable=False),
+    Column("above_ceiling", Text, nullable=False),
+    Column("details_required", Text, nullable=False),
+    Column("hold_seconds", Integer, nullable=False),
+    Column("cash_categories", ARRAY(Text), nullable=False),
+    PrimaryKeyConstraint("programme_id"),
+    CheckConstraint("starts_at < ends_at", name="starts_before_it_ends"),
+    CheckConstraint("entitlement_rupiah > 0", name="entitlement_is_positive"),
+    CheckConstraint("package_rupiah > 0", name="package_is_positive"),
+    CheckConstraint("month_cap_rupiah > 0", name="month_cap_is_positive"),
+    CheckConstraint("month_packages > 0", name="month_packages_are_positive"),
+    CheckConstraint("hold_seconds > 0", name="hold_is_positive"),
+    CheckConstraint("package_counting <> 'by_value' OR package_rupiah IS NOT NULL", name="by_value_has_a_package"),
+    _one_of("package_counting", "per_purchase", "by_value", "no_limit"),
+    _one_of("above_ceiling", "decline", "reduce"),
+    _one_of("details_required", "never", "where_ceiling", "always"),
+)
+
+reference = Table(
+    "reference",
+    metadata,
+    _id("programme_id"),
+    Column("version", BigInteger, nullable=False),
+    PrimaryKeyConstraint("programme_id"),
+)
+
+district = Table(
+    "district",
+    metadata,
+    _id("programme_id"),
+    _id("district_code"),
+    Column("name", Text, nullable=False),
+    PrimaryKeyConstraint("programme_id", "district_code"),
+    ForeignKeyConstraint(["programme_id"], ["programme.programme_id"]),
+)
+
+merchant = Table(
+    "merchant",
+    metadata,
+    _id("programme_id"),
+    _id("merchant_id"),
+    _id("district_code"),
+    Column("name", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("admitted_on", Date, nullable=False),
+    Column("leaves_on", Date),
+    Column("opens_at", Time),
+    Column("closes_at", Time),
+    PrimaryKeyConstraint("programme_id", "merchant_id"),
+    ForeignKeyConstraint(["programme_id", "district_code"], ["district.programme_id", "district.district_code"]),
+    _one_of("status", "active", "suspended"),
+    CheckConstraint("leaves_on >= admitted_on", name="admitted_before_it_leaves"),
+    CheckConstraint("(opens_at IS NULL) = (closes_at IS NULL)", name="hours_are_whole"),
+)
+
+terminal = Table(
+    "terminal",
+    metadata,
+    _id("programme_id"),
+    _id("terminal_id"),
+    _id("merchant_id"),
+    Column("status", Text, nullable=False),
+    Column("key_digest", LargeBinary, nullable=False),
+    Column("key_id", SmallInteger, nullable=False),
+    PrimaryKeyConstraint("programme_id", "terminal_id"),
+    ForeignKeyConstraint(["programme_id", "merchant_id"], ["merchant.programme_id", "merchant.merchant_id"]),
+    UniqueConstraint("programme_id", "key_digest"),
+    _one_of("status", "active", "suspended", "unbound", "revoked"),
+)
+
+category = Table(
+    "category",
+    metadata,
+    _id("programme_id"),
+    Column("category", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("position", Integer, nullable=False),
+    PrimaryKeyConstraint("programme_id", "category"),
+    ForeignKeyConstraint(["programme_id"], ["programme.programme_id"]),
+)
+
+product = Table(
+    "product",
+    metadata,
+    _id("programme_id"),
+    Column("name", Text, nullable=False),
+    Column("unit", Text, nullable=False),
+    Column("category", Text, nullable=False),
+    Column("gtin", Text),
+    PrimaryKeyConstraint("programme_id", "name", "unit"),
+    ForeignKeyConstraint(["programme_id", "category"], ["category.programme_id", "category.category"]),
+    UniqueConstraint("programme_id", "gtin", "unit"),
+    CheckConstraint("gtin ~ '^[0-9]{8,14}$'", name="gtin_is_digits"),
+)
+
+price_ceiling = Table(
+    "price_ceiling",
+    metadata,
+    _id("programme_id"),
+    Column("product", Text, nullable=False),
+    Column("unit", Text, nullable=False),
+    Column("district_code", Id, nullable=False, comment="empty for every kecamatan"),
+    Column("valid_from", Date, nullable=False),
+    Column("valid_to", Date),
+    _rupiah("price_rupiah"),
+    Column("source", Text, nullable=False),
+    PrimaryKeyConstraint("programme_id", "product", "unit", "district_code", "valid_from"),
+    ForeignKeyConstraint(["programme_id", "product", "unit"], ["product.programme_id", "product.name", "product.unit"]),
+    CheckConstraint("price_rupiah > 0", name="price_is_positive"),
+    CheckConstraint("valid_to >= valid_from", name="starts_before_it_ends"),
+)
+
+# --- The roll: families, their companions and cards. Names and NIK only encrypted, card numbers only as digests. ----
+
+companion = Table(
+    "companion",
+    metadata,
+    _id("programme_id"),
+    _id("companion_id"),
+    Column("label", Text, nullable=False, comment="what a message may call the companion: never a name"),
+    Column("name_sealed", LargeBinary, nullable=False),
+    PrimaryKeyConstraint("programme_id", "companion_id"),
+    ForeignKeyConstraint(["programme_id"], ["programme.programme_id"]),
+    UniqueConstraint("programme_id", "label"),
+)
+
+beneficiary = Table(
+    "beneficiary",
+    metadata,
+    _id("programme_id"),
+    _id("beneficiary_id"),
+    _id("companion_id"),
+    _id("district_code"),
+    Column("status", Text, nullable=False),
+    Column("entered_on", Date, nullable=False),
+    Column("name_sealed", LargeBinary, nullable=False),
+    Column("nik_sealed", LargeBinary, nullable=False),
+    Column("nik_digest", LargeBinary, nullable=False),
+    PrimaryKeyConstraint("programme_id", "beneficiary_id"),
+    UniqueConstraint("programme_id", "nik_digest"),
+    Index(None, "programme_id", "companion_id"),
+    _one_of("status", "active", "suspended", "removed"),
+)
+
+card = Table(
+    "card",
+    metadata,
+    _id("programme_id"),
+    _id("card_id"),
+    _id("beneficiary_id"),
+    Column("card_digest", LargeBinary, nullable=False),
+    Column("key_id", SmallInteger, nullable=False),
+    Column("last_four", String(4), nullable=False),
+    Column("status", Text, nullable=False),
+    Column("expires_on", Date, nullable=False),
+    PrimaryKeyConstraint("programme_id", "card_id"),
+    UniqueConstraint("programme_id", "card_digest"),
+    Index(
+        "card_one_active_per_beneficiary_key",
+        "programme_id",
+        "beneficiary_id",
+        unique=True,
+        postgresql_where=text("status = 'active'"),
+    ),
+    _one_of("status", "not_activated", "active", "blocked", "lost", "stolen", "replaced"),
+    CheckConstraint("last_four ~ '^[0-9]{4}$'", name="last_four_are_digits"),
+)
+
+# --- The books. The wallet row is the root of its family: whoever changes what a rule reads raises its version. ------
+
+account = Table(
+    "account",
+    metadata,
+    _id("programme_id"),
+    _id("account_id"),
+    Column("kind", Text, nullable=False),
+    PrimaryKeyConstraint("programme_id", "account_id"),
+    _one_of("kind", "fund", "sponsor", "unallocated", "clearing", "beneficiary", "merchant"),
+)
+
+wallet = Table(
+    "wallet",
+    metadata,
+    _id("programme_id"),
+    _id("beneficiary_id"),
+    Column("version", BigInteger, nullable=False),
+    _rupiah("available_rupiah"),
+    _rupiah("held_rupiah"),
+    _rupiah("spent_rupiah"),
+    PrimaryKeyConstraint("programme_id", "beneficiary_id"),
+    CheckConstraint("available_rupiah >= 0", name="available_is_never_negative"),
+    CheckConstraint("held_rupiah >= 0", name="held_is_never_negative"),
+    CheckConstraint("spent_rupiah >= 0", name="spent_is_never_negative"),
+    postgresql_with={"fillfactor": str(_HOT_FILLFACTOR)},
+)
+
+allowance = Table(
+    "allowance",
+    metadata,
+    _id("programme_id"),
+    _id("beneficiary_id"),
+    Column("month", Date, nullable=False),
+    _rupiah("cap_rupiah", nullable=True),
+    Column("packages_cap", Integer),
+    _rupiah("used_rupiah"),
+    Column("packages_used", Integer, nullable=False),
+    _rupiah("covered_rupiah"),
+    Column("covered_packages", Integer, nullable=False),
+    PrimaryKeyConstraint("programme_id", "beneficiary_id", "month"),
+    CheckConstraint("used_rupiah <= cap_rupiah + covered_rupiah", name="used_is_within_the_cap"),
+    CheckConstraint("packages_used <= packages_cap + covered_packages", name="packages_are_within_the_cap"),
+    CheckConstraint("covered_rupiah >= 0 AND covered_rupiah <= used_rupiah", name="covered_is_part_of_used"),
+    CheckConstraint("packages_used >= 0 AND covered_packages >= 0", name="packages_are_never_negative"),
+    postgresql_with={"fillfactor": str(_HOT_FILLFACTOR)},
+)
+
+voucher = Table(
+    "voucher",
+    metadata,
+    _id("programme_id"),
+    _id("voucher_id"),
+    _id("beneficiary_id"),
+    _id("companion_id"),
+    Column("month", Date, nullable=False),
+    _rupiah("extra_rupiah"),
+    Column("extra_packages", Integer, nullable=False),
+    _rupiah("used_rupiah"),
+    Column("packages_used", Integer, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("expires_at", Instant, nullable=False),
+    Column("revoked_at", Instant),
+    PrimaryKeyConstraint("programme_id", "voucher_id"),
+    Index(None, "programme_id", "beneficiary_id", "month"),
+    CheckConstraint(
+        "extra_rupiah >= 0 AND extra_packages >= 0 AND extra_rupiah + extra_packages > 0", name="gives_something"
+    ),
+    CheckConstraint("used_rupiah BETWEEN 0 AND extra_rupiah", name="used_is_within_extra"),
+    CheckConstraint("packages_used BETWEEN 0 AND extra_packages", name="packages_are_within_extra"),
+    CheckConstraint("expires_at > created_at", name="lives_before_it_ends"),
+)
+
+voucher_use = Table(
+    "voucher_use",
+    metadata,
+    _id("programme_id"),
+    _id("authorisation_id"),
+    _id("voucher_id"),
+    _rupiah("used_rupiah"),
+    Column("packages_used", Integer, nullable=False),
+    PrimaryKeyConstraint("programme_id", "authorisation_id", "voucher_id"),
+    CheckConstraint("used_rupiah >= 0 AND packages_used >= 0", name="is_never_negative"),
+)
+
+request_key = Table(
+    "request_key",
+    metadata,
+    _id("programme_id"),
+    _id("principal_id"),
+    Column("key_digest", LargeBinary, nullable=False),
+    Column("key_id", SmallInteger, nullable=False),
+    Column("fingerprint", LargeBinary, nullable=False),
+    Column("stan", Text),
+    Column("terminal_time", Instant),
+    _id("authorisation_id", nullable=True),
+    Column("status", SmallInteger, nullable=False, comment="HTTP status of the stored answer"),
+    Column("answer", LargeBinary, comment="NULL where the authorisation keeps it"),
+    Column("created_at", Instant, nullable=False),
+    PrimaryKeyConstraint("programme_id", "principal_id", "key_digest"),
+    Index(
+        "request_key_stan_key",
+        "programme_id",
+        "principal_id",
+        "stan",
+        "terminal_time",
+        unique=True,
+        postgresql_where=text("stan IS NOT NULL"),
+    ),
+)
+
+authorisation = Table(
+    "authorisation",
+    metadata,
+    _id("programme_id"),
+    _id("authorisation_id"),
+    Column("created_at", Instant, nullable=False),
+    _id("merchant_id"),
+    _id("terminal_id"),
+    _id("beneficiary_id", nullable=True),
+    _id("card_id", nullable=True),
+    Column("month", Date, nullable=False),
+    Column("reason", Text, nullable=False),
+    _rupiah("amount_rupiah"),
+    _rupiah("approved_rupiah"),
+    _rupiah("reduction_rupiah"),
+    Column("request_id", Text, nullable=False),
+    Column("journal", JSONB, nullable=False, comment="what was asked, the facts seen, the versions"),
+    Column("answer", LargeBinary, nullable=False, comment="the first answer, byte for byte"),
+    PrimaryKeyConstraint("programme_id", "authorisation_id"),
+    CheckConstraint("amount_rupiah > 0", name="amount_is_positive"),
+    CheckConstraint("approved_rupiah >= 0 AND reduction_rupiah >= 0", name="approved_is_never_negative"),
+    CheckConstraint("approved_rupiah + reduction_rupiah <= amount_rupiah", name="approved_is_part_of_amount"),
+    CheckConstraint("(reason = 'approved') = (approved_rupiah > 0)", name="approved_is_more_than_nothing"),
+)
+
+hold = Table(
+    "hold",
+    metadata,
+    _id("programme_id"),
+    _id("authorisation_id"),
+    _id("beneficiary_id"),
+    _id("merchant_id"),
+    Column("month", Date, nullable=False),
+    Column("status", Text, nullable=False),
+    _rupiah("approved_rupiah"),
+    _rupiah("held_rupiah"),
+    _rupiah("captured_rupiah"),
+    _rupiah("refunded_rupiah"),
+    Column("packages", SmallInteger, nullable=False, comment="packages of the month it still uses"),
+    Column("expires_at", Instant, nullable=False),
+    PrimaryKeyConstraint("programme_id", "authorisation_id"),
+    Index(None, "programme_id", "beneficiary_id"),
+    Index(None, "programme_id", "expires_at"),
+    _one_of("status", "held", "partly_captured", "captured", "voided", "expired", "reversed"),
+    CheckConstraint("held_rupiah >= 0 AND captured_rupiah >= 0", name="held_is_never_negative"),
+    CheckConstraint("held_rupiah + captured_rupiah <= approved_rupiah", name="captured_is_within_the_hold"),
+    CheckConstraint("refunded_rupiah BETWEEN 0 AND captured_rupiah", name="refunded_is_within_captured"),
+    CheckConstraint("(held_rupiah > 0) = (status IN ('held', 'partly_captured'))", name="open_is_what_is_held"),
+    CheckConstraint("packages IN (0, 1)", name="packages_are_one_at_most"),
+    postgresql_with={"fillfactor": str(_HOT_FILLFACTOR)},
+)
+
+transfer = Table(
+    "transfer",
+    metadata,
+    _id("programme_id"),
+    _id("transfer_id"),
+    Column("kind", Text, nullable=False),
+    Column("cause", Text, nullable=False),
+    _id("debit_account_id"),
+    _id("credit_account_id"),
+    _rupiah("amount_rupiah"),
+    _id("authorisation_id", nullable=True),
+    Column("created_at", Instant, nullable=False, comment="the business instant"),
+    Column("recorded_at", Instant, nullable=False, server_default=text("now()")),
+    PrimaryKeyConstraint("programme_id", "transfer_id"),
+    Index(
+        "transfer_authorisation_idx",
+        "programme_id",
+        "authorisation_id",
+        postgresql_where=text("authorisation_id IS NOT NULL"),
+    ),
+    CheckConstraint("amount_rupiah > 0", name="amount_is_positive"),
+    CheckConstraint("debit_account_id <> credit_account_id", name="accounts_differ"),
+    _one_of(
+        "kind",
+        "fund",
+        "grant",
+        "hold",
+        "post",
+        "release",
+        "refund",
+        "payout",
+        "payout_settled",
+        "payout_failed",
+        "return",
+    ),
+    CheckConstraint(
+        "(kind IN ('hold', 'post', 'release', 'refund')) = (authorisation_id IS NOT NULL)", name="of_a_hold"
+    ),
+)
+
+IMMUTABLE = ("transfer", "authorisation")
+REFERENCE_TABLES = (
+    "programme",
+    "district",
+    "merchant",
+    "terminal",
+    "category",
+    "product",
+    "price_ceiling",
+    "companion",
+)
+FAMILY_TABLES = {
+    "beneficiary": "status, companion_id",
+    "card": "status, beneficiary_id, expires_on",
+    "voucher": "extra_rupiah, extra_packages, expires_at, revoked_at",
+}
+"""Slow tables of a family → the columns whose change a decision must notice."""
+
+_ROWS_AFTER = {
+    "INSERT": "NEW TABLE AS new_rows",
+    "UPDATE": "NEW TABLE AS new_rows",
+    "DELETE": "OLD TABLE AS old_rows",
+}
+_FUNCTIONS = (
+    """
+CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  RAISE EXCEPTION 'rows of % are never changed or removed', TG_TABLE_NAME USING ERRCODE = 'restrict_violation';
+END $$
+""",
+    """
+CREATE FUNCTION raise_reference_version() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  IF TG_OP = 'DELETE' THEN
+    UPDATE reference SET version = version + 1 WHERE programme_id IN (SELECT programme_id FROM old_rows);
+  ELSE
+    UPDATE reference SET version = version + 1 WHERE programme_id IN (SELECT programme_id FROM new_rows);
+  END IF;
+  RETURN NULL;
+END $$
+""",
+    """
+CREATE FUNCTION raise_wallet_version() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  UPDATE wallet SET version = version + 1
+   WHERE programme_id = COALESCE(NEW.programme_id, OLD.programme_id)
+     AND beneficiary_id IN (NEW.beneficiary_id, OLD.beneficiary_id);
+  RETURN NULL;
+END $$
+""",
+)
+
+
+def guards() -> list[str]:
+    """The triggers that keep what is written, and raise the versions that decisions compare."""
+    statements = list(_FUNCTIONS)
+    for table in IMMUTABLE:
+        statements.append(
+            f"CREATE TRIGGER {table}_is_immutable BEFORE UPDATE OR DELETE ON {table}"
+            " FOR EACH ROW EXECUTE FUNCTION refuse_change()"
+        )
+        statements.append(
+            f"CREATE TRIGGER {table}_is_kept BEFORE TRUNCATE ON {table}"
+            " FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()"
+        )
+    for table in REFERENCE_TABLES:
+        for operation, rows in _ROWS_AFTER.items():
+            statements.append(
+                f"CREATE TRIGGER {table}_{operation.lower()}_raises_version AFTER {operation} ON {table}"
+                f" REFERENCING {rows} FOR EACH STATEMENT EXECUTE FUNCTION raise_reference_version()"
+            )
+    for table, columns in FAMILY_TABLES.items():
+        statements.append(
+            f"CREATE TRIGGER {table}_raises_wallet_version AFTER INSERT OR DELETE OR UPDATE OF {columns} ON {table}"
+            " FOR EACH ROW EXECUTE FUNCTION raise_wallet_version()"
+        )
+    return statements
+
+
+for _statement in guards():
+    event.listen(metadata, "after_create", DDL(_statement.replace("%", "%%")))  # type: ignore[no-untyped-call]

@@ -1,0 +1,85 @@
+"""Every limit and every address of the service, by name and with its unit; read once from AUTHZ_* at start."""
+
+from functools import lru_cache
+from pathlib import Path
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+SANDBOX_ROOT_KEY = "sandbox-only-root-key-never-for-production"
+"""Public on purpose: it guards nothing but synthetic data. `authz serve` refuses it beside a DATABASE_URL."""
+
+
+class Settings(BaseSettings):
+    """Fields are AUTHZ_<NAME> in the environment; the two addresses go by their usual names."""
+
+    model_config = SettingsConfigDict(env_prefix="AUTHZ_", extra="ignore", frozen=True)
+
+    # Where things are. Without addresses a real PostgreSQL and Valkey are started from wheels below `data_dir`.
+    database_url: SecretStr | None = Field(default=None, validation_alias="DATABASE_URL")
+    redis_url: SecretStr | None = Field(default=None, validation_alias="REDIS_URL")
+    data_dir: Path = Path("var")
+    host: str = "127.0.0.1"
+    port: int = Field(default=8000, ge=0, le=65535)
+    workers: int = Field(default=1, ge=1, le=64)
+    root_key: SecretStr = SecretStr(SANDBOX_ROOT_KEY)
+    """From it the keys for card digests, request digests and personal fields are derived (HKDF)."""
+    clock_offset_file: Path | None = None
+    """Demo and tests only: eight bytes, the microseconds by which the service's clock is ahead of the database's."""
+
+    # The door.
+    body_limit_bytes: int = 65_536
+    body_timeout_seconds: float = 5.0
+    """A till on a poor mobile line may be slow, a socket must not be held for ever."""
+    waiting_per_terminal: int = 8
+    """One till has one sale at a time; eight covers its retries. More is answered 429."""
+    retry_after_seconds: int = 1
+
+    # The hot path.
+    deadline_seconds: float = 1.5
+    """What the contract promises a till."""
+    record_reserve_seconds: float = 0.4
+    """A request picked up with less than this left is answered `not_decided` and never sent."""
+    lanes: int = Field(default=2, ge=1, le=16)
+    """Connections that decide at the same time in one process; each is held for the life of the process."""
+    batch_limit: int = Field(default=64, ge=1, le=512)
+    admission_seconds: float = 0.7
+    """Expected wait above which a new request is turned away with 503 and Retry-After."""
+    decide_attempts: int = 3
+    """How often a family whose facts changed under the decision is decided again in one batch."""
+    facts_attempts: int = 3
+    """How often facts are read again because the month turned or the registry changed while they came."""
+    redecide_rounds: int = 5
+    """How many batches a request may ride in before it is answered 503 `not_decided`."""
+    stall_seconds: float = 3.0
+    """A hot statement that takes longer has lost its connection: it is dropped, and the outcome asked again."""
+
+    # PostgreSQL.
+    connect_timeout_seconds: float = 5.0
+    hot_lock_timeout_ms: int = 200
+    office_pool_size: int = 4
+    """Connections for everything that is not the hot path: reads by operators, registry reloads, readiness."""
+    office_statement_timeout_ms: int = 5_000
+    office_acquire_timeout_seconds: float = 2.0
+
+    # Redis: a hint, never a truth.
+    redis_timeout_seconds: float = 0.03
+    redis_connect_timeout_seconds: float = 0.2
+    redis_failures_to_open: int = 3
+    redis_open_seconds: float = 1.0
+    redis_answer_seconds: int = 600
+    redis_card_lock_ms: int = 300
+    redis_queue_limit: int = 1_000
+
+    # Reference data and background work.
+    registry_reload_seconds: float = 1.0
+    """An unknown terminal key causes at most one look into the database in this time."""
+    sweep_seconds: float = 30.0
+    sweep_families: int = 100
+    shutdown_seconds: float = 5.0
+
+
+@lru_cache(maxsize=1)
+def settings_from_environment() -> Settings:
+    """The one reading of the environment in this process."""
+    return Settings()

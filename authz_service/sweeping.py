@@ -1,0 +1,85 @@
+"""Writes the end of expired holds of families that nobody visits. A hold is over at its time without this, too."""
+
+import asyncio
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+import asyncpg
+import structlog
+
+from authz_service.clock import Clock, monotonic_seconds
+from authz_service.metrics import EXPIRED_WRITTEN
+from authz_service.problems import Problem
+from authz_service.registry import Principal
+from authz_service.requests import Expiry
+from authz_service.settings import Settings
+from authz_service.vocabulary import MerchantId, ProgrammeId, TerminalId
+from authz_service.waiting import Asked, WaitingRoom
+
+log = structlog.get_logger()
+_DUE: Final = """
+-- The first families with holds that are over; `$2` is how far an earlier sweep has come.
+SELECT programme_id, min(authorisation_id) AS authorisation_id, min(expires_at) AS expires_at, count(*) AS holds
+  FROM hold
+ WHERE programme_id = $1 AND expires_at > $2 AND expires_at <= $3 AND held_rupiah > 0
+ GROUP BY programme_id, beneficiary_id
+ ORDER BY min(expires_at)
+ LIMIT $4
+"""
+_BEGINNING: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(slots=True, kw_only=True)
+class Sweeper:
+    """Goes through the same door as a sale: one read, one guarded write, and whoever was faster was right."""
+
+    settings: Settings
+    room: WaitingRoom
+    pool: asyncpg.Pool
+    clock: Clock
+
+    async def sweep_for_ever(self) -> None:
+        swept: dict[ProgrammeId, datetime] = {}
+        while True:
+            await asyncio.sleep(self.settings.sweep_seconds)
+            try:
+                async with self.pool.acquire() as connection:
+                    programmes = [row[0] for row in await connection.fetch("SELECT programme_id FROM programme")]
+                for programme_id in programmes:
+                    swept[programme_id] = await self.sweep(programme_id, swept.get(programme_id, _BEGINNING))
+            except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as fault:
+                log.warning("sweep_failed", error=type(fault).__name__)
+
+    async def sweep(self, programme_id: ProgrammeId, since: datetime) -> datetime:
+        """At most `sweep_families` families are visited; everything up to the returned instant is written."""
+        async with self.pool.acquire() as connection:
+            now = self.clock.at(await connection.fetchval("SELECT clock_timestamp()"))
+            due = await connection.fetch(_DUE, programme_id, since, now, self.settings.sweep_families)
+        for start in range(0, len(due), self.settings.waiting_per_terminal):
+            visits = [self._visit(row) for row in due[start : start + self.settings.waiting_per_terminal]]
+            if any(isinstance(outcome, Problem) for outcome in await asyncio.gather(*visits, return_exceptions=True)):
+                return since
+        EXPIRED_WRITTEN.inc(sum(row["holds"] for row in due))
+        return since if len(due) == self.settings.sweep_families else now
+
+    async def _visit(self, row: asyncpg.Record) -> None:
+        await self.room.answer(
+            Asked(
+                body=Expiry(),
+                principal=Principal(
+                    programme_id=ProgrammeId(row["programme_id"]),
+                    terminal_id=TerminalId("sweeper"),
+                    merchant_id=MerchantId(""),
+                    key_digest=b"",
+                ),
+                key_digest=None,
+                fingerprint=None,
+                card_digest=None,
+                authorisation_id=row["authorisation_id"],
+                request_id="sweep",
+                dry_run=False,
+                deadline=monotonic_seconds() + self.settings.deadline_seconds,
+                answer=asyncio.get_running_loop().create_future(),
+            )
+        )

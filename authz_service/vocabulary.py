@@ -1,0 +1,155 @@
+"""The nouns: ids, money and the closed sets that several stations share.
+
+Money is a whole number of rupiah (`int`, `bigint`); a field that holds it ends in `_rupiah` inside and is called
+`amount` on the wire, where `"currency": "IDR"` stands beside it. Ids are a prefix and a time-ordered part that
+nobody can guess from its neighbour.
+"""
+
+from base64 import b32hexencode
+from collections.abc import Mapping
+from datetime import datetime
+from enum import StrEnum
+from typing import Final, NewType
+
+ProgrammeId = NewType("ProgrammeId", str)
+AuthorisationId = NewType("AuthorisationId", str)
+BeneficiaryId = NewType("BeneficiaryId", str)
+CardId = NewType("CardId", str)
+CompanionId = NewType("CompanionId", str)
+MerchantId = NewType("MerchantId", str)
+TerminalId = NewType("TerminalId", str)
+TransferId = NewType("TransferId", str)
+VoucherId = NewType("VoucherId", str)
+AccountId = NewType("AccountId", str)
+"""The id of its owner (`ben_…`, `mrc_…`) or the name of one of the programme's own accounts (`fund`, …)."""
+
+MONEY_LIMIT_RUPIAH: Final = 2**53 - 1
+"""The largest integer that every JSON reader keeps exact; the door refuses more."""
+
+
+class CardStatus(StrEnum):
+    NOT_ACTIVATED = "not_activated"
+    ACTIVE = "active"
+    BLOCKED = "blocked"
+    LOST = "lost"
+    STOLEN = "stolen"
+    REPLACED = "replaced"
+
+
+class BeneficiaryStatus(StrEnum):
+    ACTIVE = "active"
+    SUSPENDED = "suspended"
+    REMOVED = "removed"
+
+
+class MerchantStatus(StrEnum):
+    ACTIVE = "active"
+    SUSPENDED = "suspended"
+
+
+class TerminalStatus(StrEnum):
+    ACTIVE = "active"
+    SUSPENDED = "suspended"
+    UNBOUND = "unbound"
+    """No longer bound to the shop whose key it still sends."""
+    REVOKED = "revoked"
+    """Its key opens nothing any more."""
+
+
+class PackageCounting(StrEnum):
+    PER_PURCHASE = "per_purchase"
+    BY_VALUE = "by_value"
+    NO_LIMIT = "no_limit"
+
+
+class AboveCeiling(StrEnum):
+    """What a programme does with a line above its price ceiling."""
+
+    DECLINE = "decline"
+    REDUCE = "reduce"
+
+
+class DetailsRequired(StrEnum):
+    """For which lines product, unit, quantity and unit price must be given."""
+
+    NEVER = "never"
+    WHERE_CEILING = "where_ceiling"
+    ALWAYS = "always"
+
+
+class HoldStatus(StrEnum):
+    """States of an authorisation; a declined one never has a hold and so never leaves `declined`."""
+
+    DECLINED = "declined"
+    HELD = "held"
+    PARTLY_CAPTURED = "partly_captured"
+    CAPTURED = "captured"
+    VOIDED = "voided"
+    EXPIRED = "expired"
+    REVERSED = "reversed"
+
+
+class TransferKind(StrEnum):
+    FUND = "fund"
+    GRANT = "grant"
+    HOLD = "hold"
+    POST = "post"
+    RELEASE = "release"
+    REFUND = "refund"
+    PAYOUT = "payout"
+    PAYOUT_SETTLED = "payout_settled"
+    PAYOUT_FAILED = "payout_failed"
+    RETURN = "return"
+
+
+class Cause(StrEnum):
+    """Which event of a purchase's life made a transfer."""
+
+    AUTHORISE = "authorise"
+    CAPTURE = "capture"
+    VOID = "void"
+    EXPIRE = "expire"
+    REVERSE = "reverse"
+    REFUND = "refund"
+    ENROL = "enrol"
+    CLOSE = "close"
+
+
+_CROCKFORD: Final = bytes.maketrans(b"0123456789ABCDEFGHIJKLMNOPQRSTUV", b"0123456789abcdefghjkmnpqrstvwxyz")
+CHANCE_BYTES: Final = 10
+
+
+def new_id(prefix: str, instant: datetime, chance: bytes) -> str:
+    """`prefix_` and 26 characters that sort by `instant` (milliseconds), then by `chance` (ten random bytes)."""
+    milliseconds = int(instant.timestamp() * 1000)
+    return f"{prefix}_{b32hexencode(milliseconds.to_bytes(6) + chance).translate(_CROCKFORD)[:26].decode()}"
+
+
+_APPROVAL_ALPHABET: Final = b"ABCDEFGHJKLMNPQRSTUVWXYZ23456789"
+
+
+def approval_code(chance: bytes) -> str:
+    """Six characters that can be read aloud without mistaking one for another (DE38)."""
+    return bytes(_APPROVAL_ALPHABET[byte & 31] for byte in chance[:6]).decode()
+
+
+def in_rupiah(amount_rupiah: int) -> str:
+    """`Rp1.800.000`: dots between thousands, no space, as Indonesian receipts print it."""
+    return "Rp" + f"{amount_rupiah:,}".replace(",", ".")
+
+
+def luhn_is_valid(card_number: str) -> bool:
+    """The check digit at the end agrees with the digits before it (ISO/IEC 7812-1)."""
+    return card_number.isascii() and card_number.isdigit() and _luhn_sum(card_number) % 10 == 0
+
+
+def with_luhn(digits: str) -> str:
+    """`digits` and their check digit."""
+    return digits + str(-_luhn_sum(digits + "0") % 10)
+
+
+_DOUBLED: Final[Mapping[str, int]] = {str(d): (d * 2) // 10 + (d * 2) % 10 for d in range(10)}
+
+
+def _luhn_sum(digits: str) -> int:
+    return sum(map(int, digits[-1::-2])) + sum(_DOUBLED[d] for d in digits[-2::-2])

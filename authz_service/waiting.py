@@ -1,0 +1,188 @@
+"""Where requests wait: per programme, in order of arrival, until a lane takes all that wait.
+
+The deadline belongs to the one who waits, never to the batch: at its deadline a waiter is told `not_decided` or,
+once the record was sent, `outcome_unknown`; the batch goes on.
+"""
+
+import asyncio
+from collections import Counter, deque
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from authz_service.answers import Answer
+from authz_service.clock import monotonic_seconds
+from authz_service.problems import InProgress, NotDecided, OutcomeUnknown, Overloaded, Problem, TooManyRequests
+from authz_service.registry import Principal
+from authz_service.requests import BalanceInquiry, Capture, Expiry, Purchase, Void
+from authz_service.settings import Settings
+from authz_service.vocabulary import ProgrammeId
+
+Body = Purchase | Capture | Void | BalanceInquiry | Expiry
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class Asked:
+    """One request that waits for its answer. Keys and card numbers are here only as digests."""
+
+    body: Body = field(repr=False)
+    principal: Principal
+    key_digest: bytes | None
+    fingerprint: bytes | None
+    card_digest: bytes | None
+    authorisation_id: str | None
+    request_id: str
+    dry_run: bool
+    deadline: float
+    answer: "asyncio.Future[Answer]"
+    sent: bool = False
+    """Its record may have reached the database."""
+    rounds: int = 0
+    lock_refusals: int = 0
+
+    def give(self, answer: Answer) -> None:
+        if not self.answer.done():
+            self.answer.set_result(answer)
+
+    def fail(self, problem: Problem) -> None:
+        if not self.answer.done():
+            self.answer.set_exception(problem)
+
+    def give_up(self) -> None:
+        """The deadline has come."""
+        self.fail(OutcomeUnknown("the deadline came while the decision was being written") if self.sent
+                  else NotDecided("the deadline came before anything was written"))  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """Requests of one programme that are decided together, and the cards that nobody else may take meanwhile."""
+
+    programme_id: ProgrammeId
+    asked: list[Asked]
+    cards: frozenset[bytes]
+
+
+_SMOOTHING: Final = 0.2
+
+
+class WaitingRoom:
+    """All requests of this process that no lane has taken yet."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._queues: dict[ProgrammeId, deque[Asked]] = {}
+        self._turns: deque[ProgrammeId] = deque()
+        self._busy_cards: set[bytes] = set()
+        self._per_terminal: Counter[tuple[str, str]] = Counter()
+        self._answering: dict[tuple[str, str, bytes], Asked] = {}
+        self._waiting = 0
+        self._seconds_each = 0.0
+        self._wake: deque[asyncio.Future[None]] = deque()
+
+    def __len__(self) -> int:
+        return self._waiting
+
+    async def answer(self, asked: Asked) -> Answer:
+        """The answer, or the Problem, at the latest at its deadline. Equal keys in this process share one decision."""
+        if asked.key_digest is None:
+            return await self._answer(asked)
+        identity = (asked.principal.programme_id, asked.principal.terminal_id, asked.key_digest)
+        while (first := self._answering.get(identity)) is not None:
+            await asyncio.wait({first.answer}, timeout=asked.deadline - monotonic_seconds())
+            if not first.answer.done():
+                raise InProgress("the first request with this key has no answer yet")
+            if first.fingerprint == asked.fingerprint and _succeeded(first.answer):
+                return replace(first.answer.result(), replayed=True)
+        self._answering[identity] = asked
+        try:
+            return await self._answer(asked)
+        finally:
+            del self._answering[identity]
+
+    async def _answer(self, asked: Asked) -> Answer:
+        self._admit(asked)
+        terminal = (asked.principal.programme_id, asked.principal.terminal_id)
+        self._per_terminal[terminal] += 1
+        timer = asyncio.get_running_loop().call_later(asked.deadline - monotonic_seconds(), asked.give_up)
+        try:
+            self.put(asked)
+            return await asked.answer
+        finally:
+            timer.cancel()
+            self._per_terminal[terminal] -= 1
+            if not self._per_terminal[terminal]:
+                del self._per_terminal[terminal]
+
+    def put(self, asked: Asked, *, first: bool = False) -> None:
+        """Waits from now on; `first` for one that had its turn and must be decided again."""
+        programme_id = asked.principal.programme_id
+        queue = self._queues.get(programme_id)
+        if queue is None:
+            queue = self._queues[programme_id] = deque()
+            self._turns.append(programme_id)
+        if first:
+            queue.appendleft(asked)
+        else:
+            queue.append(asked)
+        self._waiting += 1
+        self._wake_one()
+
+    async def take(self) -> Batch:
+        """All that one programme, in turn, has waiting, up to the limit; cards that another lane decides stay."""
+        while True:
+            for _ in range(len(self._turns)):
+                programme_id = self._turns[0]
+                self._turns.rotate(-1)
+                if batch := self._taken_from(programme_id):
+                    return batch
+            woken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._wake.append(woken)
+            await woken
+
+    def done(self, batch: Batch, seconds: float) -> None:
+        """The batch's cards are free again; what it took says how long others will wait."""
+        self._busy_cards -= batch.cards
+        each = seconds / len(batch.asked) / self._settings.lanes
+        self._seconds_each += _SMOOTHING * (each - self._seconds_each)
+        if self._waiting:
+            self._wake_one()
+
+    def _taken_from(self, programme_id: ProgrammeId) -> Batch | None:
+        queue = self._queues[programme_id]
+        taken: list[Asked] = []
+        left: list[Asked] = []
+        while queue and len(taken) < self._settings.batch_limit:
+            asked = queue.popleft()
+            if asked.answer.done():
+                self._waiting -= 1
+            elif asked.card_digest is not None and asked.card_digest in self._busy_cards:
+                left.append(asked)
+            else:
+                taken.append(asked)
+        queue.extendleft(reversed(left))
+        if not queue:
+            del self._queues[programme_id]
+            self._turns.remove(programme_id)
+        if not taken:
+            return None
+        self._waiting -= len(taken)
+        cards = frozenset(asked.card_digest for asked in taken if asked.card_digest is not None)
+        self._busy_cards |= cards
+        return Batch(programme_id=programme_id, asked=taken, cards=cards)
+
+    def _admit(self, asked: Asked) -> None:
+        if self._per_terminal[asked.principal.programme_id, asked.principal.terminal_id] >= self._settings.waiting_per_terminal:
+            raise TooManyRequests(f"at most {self._settings.waiting_per_terminal} requests of a terminal wait at a time")
+        if self._waiting * self._seconds_each > self._settings.admission_seconds:
+            raise Overloaded("too many requests are waiting")
+
+    def _wake_one(self) -> None:
+        while self._wake:
+            woken = self._wake.popleft()
+            if not woken.done():
+                woken.set_result(None)
+                return
+
+
+def _succeeded(answer: "asyncio.Future[Answer]") -> bool:
+    return not answer.cancelled() and answer.exception() is None

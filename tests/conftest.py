@@ -1,0 +1,119 @@
+"""One real PostgreSQL and Valkey for each worker of the run; a database of its own for each test that wants one."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import count
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from authz_service.database import migrate
+from authz_service.embedded import Servers, embedded_servers
+from authz_service.enrolment import enrol
+from authz_service.keys import Keys
+from authz_service.sandbox import SandboxTills
+from authz_service.settings import SANDBOX_ROOT_KEY
+from tests.world import PROGRAMME, WITA, World, running
+
+_numbers = count(1)
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """The servers of this worker and the name of a migrated database to copy."""
+
+    servers: Servers
+    template: str
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    directory: Path = tmp_path_factory.mktemp("embedded")
+    with embedded_servers(directory, durable=False) as servers:
+        asyncio.run(_execute(servers.database_url, "CREATE DATABASE template_migrated"))
+        migrate(_url_of(servers.database_url, "template_migrated"))
+        yield Cluster(servers, "template_migrated")
+
+
+@pytest.fixture
+async def database_url(cluster: Cluster) -> AsyncIterator[str]:
+    """A fresh database with the newest schema and nothing in it."""
+    async for url in _database(cluster, f"TEMPLATE {cluster.template}"):
+        yield url
+
+
+@pytest.fixture
+async def empty_database_url(cluster: Cluster) -> AsyncIterator[str]:
+    """A fresh database without any table."""
+    async for url in _database(cluster, ""):
+        yield url
+
+
+@pytest.fixture
+def redis_url(cluster: Cluster) -> str:
+    return cluster.servers.redis_url
+
+
+async def _database(cluster: Cluster, options: str) -> AsyncIterator[str]:
+    name = f"test_{next(_numbers)}"
+    await _execute(cluster.servers.database_url, f"CREATE DATABASE {name} {options}")
+    yield _url_of(cluster.servers.database_url, name)
+    await _execute(cluster.servers.database_url, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+async def _execute(url: str, statement: str) -> None:
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute(statement)
+    finally:
+        await connection.close()
+
+
+def _url_of(url: str, database: str) -> str:
+    head, question, query = url.partition("?")
+    return head.rpartition("/")[0] + "/" + database + question + query
+
+
+@dataclass(frozen=True, slots=True)
+class EnrolledTemplate:
+    """A database in which the Samarinda programme is enrolled, to copy."""
+
+    database: str
+    tills: SandboxTills
+
+
+@pytest.fixture(scope="session")
+def enrolled(cluster: Cluster) -> EnrolledTemplate:
+    name = "template_enrolled"
+    asyncio.run(_execute(cluster.servers.database_url, f"CREATE DATABASE {name} TEMPLATE {cluster.template}"))
+    tills = asyncio.run(_enrol(_url_of(cluster.servers.database_url, name)))
+    return EnrolledTemplate(name, tills)
+
+
+@pytest.fixture
+async def enrolled_url(cluster: Cluster, enrolled: EnrolledTemplate) -> AsyncIterator[str]:
+    """A fresh database in which the Samarinda programme is enrolled."""
+    async for url in _database(cluster, f"TEMPLATE {enrolled.database}"):
+        yield url
+
+
+@pytest.fixture
+async def world(
+    enrolled_url: str, redis_url: str, enrolled: EnrolledTemplate, tmp_path: Path
+) -> AsyncIterator[World]:
+    """The Samarinda programme on a morning of its first month, served over HTTP."""
+    async with running(enrolled_url, redis_url, tmp_path, enrolled.tills) as it:
+        yield it
+
+
+async def _enrol(url: str) -> SandboxTills:
+    connection = await asyncpg.connect(url)
+    try:
+        keys = Keys(SANDBOX_ROOT_KEY)
+        done = await enrol(connection, keys, PROGRAMME, seed=1, at=datetime(2024, 9, 25, tzinfo=WITA))
+    finally:
+        await connection.close()
+    return done.tills

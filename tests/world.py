@@ -1,0 +1,179 @@
+"""A running service over real HTTP, its database, its clock, and hands to play tills and operators with."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from itertools import count
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import aiohttp
+import asyncpg
+import orjson
+import uvicorn
+from pydantic import SecretStr
+
+from authz_service.clock import ShiftedClock
+from authz_service.ledger.audit import check
+from authz_service.main import Service
+from authz_service.sandbox import SandboxCard, SandboxTerminal, SandboxTills
+from authz_service.settings import Settings
+
+PROGRAMME = "samarinda-2024"
+WITA = ZoneInfo("Asia/Makassar")
+A_MORNING = datetime(2024, 10, 7, 9, 0, tzinfo=WITA)
+"""A Monday in the programme's first month, shops open."""
+THREE_LINES = [
+    {"category": "beras", "product": "beras premium", "unit": "kg", "quantity": "5", "unit_price": 15400, "amount": 77000},
+    {"category": "telur", "product": "telur ayam ras", "unit": "kg", "quantity": "2", "unit_price": 30000, "amount": 60000},
+    {"category": "ikan_kaleng", "amount": 13000},
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What came back over the wire."""
+
+    status: int
+    raw: bytes
+    headers: dict[str, str]
+
+    @property
+    def body(self) -> dict[str, Any]:
+        parsed: dict[str, Any] = orjson.loads(self.raw)
+        return parsed
+
+    def __getitem__(self, name: str) -> Any:
+        return self.body[name]
+
+
+@dataclass(slots=True)
+class World:
+    base_url: str
+    http: aiohttp.ClientSession
+    database: "asyncpg.Connection[asyncpg.Record]"
+    clock: ShiftedClock
+    tills: SandboxTills
+    settings: Settings
+    _numbers: "count[int]" = field(default_factory=lambda: count(1))
+
+    @property
+    def till(self) -> SandboxTerminal:
+        return self.tills.terminals[0]
+
+    @property
+    def other_till(self) -> SandboxTerminal:
+        return self.tills.terminals[1]
+
+    @property
+    def card(self) -> SandboxCard:
+        return self.tills.cards[0]
+
+    @property
+    def now(self) -> datetime:
+        return self.clock.estimate()
+
+    def at(self, instant: datetime) -> None:
+        self.clock.set_to(instant)
+
+    def later(self, **delta: float) -> None:
+        self.clock.set_to(self.clock.estimate() + timedelta(**delta))
+
+    def fresh_key(self) -> str:
+        return f"key-{next(self._numbers)}"
+
+    def a_purchase(self, **changes: Any) -> dict[str, Any]:
+        """A good purchase of Rp150.000; `amount` alone makes it one line of tinned fish, which has no ceiling."""
+        if "amount" in changes and "lines" not in changes:
+            changes["lines"] = [{"category": "ikan_kaleng", "amount": changes["amount"]}]
+        if "lines" in changes and "amount" not in changes:
+            changes["amount"] = sum(line["amount"] for line in changes["lines"])
+        return {
+            "card_number": self.card.card_number,
+            "stan": f"{next(self._numbers):06d}",
+            "terminal_time": "2024-10-07T09:00:00+08:00",
+            "amount": 150000,
+            "currency": "IDR",
+            "lines": THREE_LINES,
+            **changes,
+        }
+
+    async def post(
+        self, path: str, body: Any = None, *, key: str | None = None, till: SandboxTerminal | None = None, **more: Any
+    ) -> Reply:
+        headers = {"authorization": f"Bearer {(till or self.till).key}", **more.pop("headers", {})}
+        if key is not None:
+            headers["idempotency-key"] = key
+        data = body if isinstance(body, bytes) else orjson.dumps(body) if body is not None else b""
+        async with self.http.post(self.base_url + path, data=data, headers=headers, **more) as response:
+            return Reply(response.status, await response.read(), {k.lower(): v for k, v in response.headers.items()})
+
+    async def get(self, path: str, *, till: SandboxTerminal | None = None, **headers: str) -> Reply:
+        sent = {"authorization": f"Bearer {(till or self.till).key}", **headers}
+        async with self.http.get(self.base_url + path, headers=sent) as response:
+            return Reply(response.status, await response.read(), {k.lower(): v for k, v in response.headers.items()})
+
+    async def authorise(self, *, key: str | None = None, till: SandboxTerminal | None = None, **changes: Any) -> Reply:
+        return await self.post("/v1/authorizations", self.a_purchase(**changes), key=key or self.fresh_key(), till=till)
+
+    async def capture(self, authorisation_id: str, *, key: str | None = None, **body: Any) -> Reply:
+        return await self.post(f"/v1/authorizations/{authorisation_id}/captures", body, key=key or self.fresh_key())
+
+    async def void(self, authorisation_id: str, *, key: str | None = None, **body: Any) -> Reply:
+        return await self.post(f"/v1/authorizations/{authorisation_id}/void", body, key=key or self.fresh_key())
+
+    async def balance(self, card: SandboxCard | None = None, *, till: SandboxTerminal | None = None) -> Reply:
+        number = (card or self.card).card_number
+        return await self.post("/v1/balance-inquiries", {"card_number": number}, till=till)
+
+    async def wallet(self, card: SandboxCard | None = None) -> tuple[int, int, int]:
+        """available, held, spent."""
+        row = await self.database.fetchrow(
+            "SELECT available_rupiah, held_rupiah, spent_rupiah FROM wallet WHERE beneficiary_id = $1",
+            (card or self.card).beneficiary_id,
+        )
+        assert row is not None
+        return tuple(row)
+
+    async def counts(self) -> dict[str, int]:
+        """How many rows every table of the books has."""
+        tables = ("request_key", "authorisation", "hold", "transfer", "allowance", "voucher_use")
+        return {table: await self.database.fetchval(f"SELECT count(*) FROM {table}") for table in tables}
+
+    async def books_balance(self) -> None:
+        broken = [f for f in await check(self.database, PROGRAMME, now=self.now) if f.violations]
+        assert not broken, broken
+
+
+@asynccontextmanager
+async def running(
+    database_url: str, redis_url: str, directory: Path, tills: SandboxTills, **settings: Any
+) -> AsyncIterator[World]:
+    """The service under uvicorn on a free port of loopback, at A_MORNING."""
+    clock = ShiftedClock.create(directory / "clock", A_MORNING)
+    chosen = Settings().model_copy(
+        update={
+            "database_url": SecretStr(database_url),
+            "redis_url": SecretStr(redis_url),
+            "clock_offset_file": directory / "clock",
+            "sweep_seconds": 3600.0,
+            **settings,
+        }
+    )
+    server = uvicorn.Server(uvicorn.Config(Service(chosen), port=0, log_level="error", ws="none"))
+    serving = asyncio.create_task(server.serve())
+    while not server.started:
+        assert not serving.done(), "the service did not start"
+        await asyncio.sleep(0.005)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    database = await asyncpg.connect(database_url)
+    try:
+        async with aiohttp.ClientSession() as http:
+            yield World(f"http://127.0.0.1:{port}", http, database, clock, tills, chosen)
+    finally:
+        await database.close()
+        server.should_exit = True
+        await serving

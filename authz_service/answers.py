@@ -10,7 +10,7 @@ import orjson
 from authz_service.clock import month_end
 from authz_service.declines import APPROVED, CODE_APPROVED, CODE_PARTLY_APPROVED
 from authz_service.holds import Hold
-from authz_service.requests import BalanceInquiry, Purchase
+from authz_service.requests import Purchase
 from authz_service.rules.decide import Decision, Refusal
 from authz_service.rules.facts import Facts
 from authz_service.rules.message import decision_message, left_message, line_of, refusal_message
@@ -84,7 +84,7 @@ def decision_document(
     return document
 
 
-def balance_document(inquiry: BalanceInquiry, facts: Facts, refusals: list[Refusal], room: Room | None, largest: int) -> Document:
+def balance_document(facts: Facts, refusals: list[Refusal], room: Room | None, largest: int) -> Document:
     """The answer of a balance inquiry; `room` None where the shop, card or family may not ask."""
     first = refusals[0] if refusals else None
     left = left_message(room) if room is not None else ""
@@ -123,7 +123,9 @@ def as_it_stands(first_answer: bytes, hold: Hold | None) -> Document:
         document["held_amount"] = hold.held_rupiah
         document["captured_amount"] = hold.captured_rupiah
         document["refunded_amount"] = hold.refunded_rupiah
-        document["vouchers_used"] = [_voucher_document(use) for use in hold.voucher_uses if use.amount_rupiah or use.packages]
+        document["vouchers_used"] = [
+            _voucher_document(use) for use in hold.voucher_uses if use.amount_rupiah or use.packages
+        ]
     return document
 
 

@@ -8,13 +8,24 @@ meanwhile, its requests are decided again.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
+from http import HTTPStatus
 from typing import assert_never
 
 import asyncpg
 import orjson
 
 from authz_service import __version__
-from authz_service.answers import CREATED, OK, Answer, Document, Identity, as_it_stands, balance_document, decision_document, shown
+from authz_service.answers import (
+    CREATED,
+    OK,
+    Answer,
+    Document,
+    Identity,
+    as_it_stands,
+    balance_document,
+    decision_document,
+    shown,
+)
 from authz_service.declines import APPROVED
 from authz_service.families import FamilyAtWork, family_at_work, target_hold
 from authz_service.holds import CaptureExceedsHold, Hold, Move, StateConflict, capture, void
@@ -25,8 +36,7 @@ from authz_service.problems import KeyReused, NotFound, Problem, StanAlreadyUsed
 from authz_service.problems import StateConflict as StateConflictProblem
 from authz_service.registry import BoundTerminal, Reference
 from authz_service.requests import BalanceInquiry, Capture, Expiry, Purchase, Void
-from authz_service.rules.decide import Decision, Refusal, decide, identity_refusals, largest_approvable
-from authz_service.rules.decide import WINDOW_RULES
+from authz_service.rules.decide import WINDOW_RULES, Decision, Refusal, decide, identity_refusals, largest_approvable
 from authz_service.rules.facts import Card, Facts
 from authz_service.rules.money import packages_of_a_purchase, room_of
 from authz_service.vocabulary import (
@@ -106,7 +116,7 @@ class Desk:
             case Void():
                 return self._void(asked, row)
             case BalanceInquiry():
-                return self._balance(asked, body, row, bound)
+                return self._balance(asked, row, bound)
             case unreachable:
                 assert_never(unreachable)
 
@@ -114,7 +124,7 @@ class Desk:
         if row["known_fingerprint"] != asked.fingerprint:
             return KeyReused("the key was used for a request with other content")
         status: int = row["known_status"]
-        return Answer(status=status, body=row["known_answer"], replayed=True, problem=status >= 400)
+        return Answer(status=status, body=row["known_answer"], replayed=True, problem=status >= HTTPStatus.BAD_REQUEST)
 
     def _purchase(self, asked: Asked, body: Purchase, row: asyncpg.Record, bound: BoundTerminal) -> None:
         family = self._family(row)
@@ -135,7 +145,9 @@ class Desk:
         document = decision_document(body, facts, decision, identity, hold)
         answer = Answer(status=CREATED, body=orjson.dumps(document))
         record = self._record(family)
-        record.authorisations.append(self._journal_row(asked, body, facts, decision, authorisation_id, answer.body, row))
+        record.authorisations.append(
+            self._journal_row(asked, body, facts, decision, authorisation_id, answer.body, row)
+        )
         self._keep(asked, record, authorisation_id, answer, stan=body.stan, terminal_time=body.terminal_time)
         reason = APPROVED if decision.approved else str(decision.refusals[0].reason)
         return self._give(asked, answer, rests_on=record.beneficiary_id, decided=reason)
@@ -145,13 +157,13 @@ class Desk:
             return self._give(asked, NotFound("this shop has no such authorisation"))
         family, hold = self._target(row)
         if family is None or hold is None:
-            return self._refuse(asked, None, row, _state_conflict(HoldStatus.DECLINED))
+            return self._refuse(asked, None, _state_conflict(HoldStatus.DECLINED))
         change = capture(hold, body.amount, final=body.final)
         if isinstance(change, StateConflict):
-            return self._refuse(asked, family, row, _state_conflict(change.status))
+            return self._refuse(asked, family, _state_conflict(change.status))
         if isinstance(change, CaptureExceedsHold):
-            return self._refuse(asked, family, row, _capture_exceeds(change))
-        ids = family.apply(change, self.now, self.now, self._new_id)
+            return self._refuse(asked, family, _capture_exceeds(change))
+        ids = family.apply(change, self.now, self._new_id)
         document: Document = {
             "capture": {
                 "id": ids[0],
@@ -167,11 +179,11 @@ class Desk:
             return self._give(asked, NotFound("this shop has no such authorisation"))
         family, hold = self._target(row)
         if family is None or hold is None:
-            return self._refuse(asked, None, row, _state_conflict(HoldStatus.DECLINED))
+            return self._refuse(asked, None, _state_conflict(HoldStatus.DECLINED))
         change = void(hold)
         if isinstance(change, StateConflict):
-            return self._refuse(asked, family, row, _state_conflict(change.status))
-        family.apply(change, self.now, self.now, self._new_id)
+            return self._refuse(asked, family, _state_conflict(change.status))
+        family.apply(change, self.now, self._new_id)
         return self._accept(asked, family, hold, OK, as_it_stands(row["target_answer"], change.hold))
 
     def _expire(self, asked: Asked, row: asyncpg.Record) -> None:
@@ -181,7 +193,7 @@ class Desk:
             self._written.add(family.record.beneficiary_id)
         return self._give(asked, Answer(status=OK, body=b""), rests_on=self._who(family))
 
-    def _balance(self, asked: Asked, body: BalanceInquiry, row: asyncpg.Record, bound: BoundTerminal) -> None:
+    def _balance(self, asked: Asked, row: asyncpg.Record, bound: BoundTerminal) -> None:
         family = self._family(row)
         facts = self._facts(row, bound, family)
         refusals = identity_refusals(facts)
@@ -190,10 +202,10 @@ class Desk:
             room = room_of(family.seen, facts.programme)
             largest = largest_approvable(facts, room)
             refusals = [Refusal(reason=reason) for rule in WINDOW_RULES if (reason := rule(facts)) is not None]
-        document = balance_document(body, facts, refusals, room, largest)
+        document = balance_document(facts, refusals, room, largest)
         return self._give(asked, Answer(status=OK, body=orjson.dumps(document)), rests_on=self._who(family))
 
-    # --- what the steps above stand on -------------------------------------------------------------------------------
+    # What the steps above stand on
 
     def _family(self, row: asyncpg.Record) -> FamilyAtWork | None:
         who = row["beneficiary_id"]
@@ -262,7 +274,7 @@ class Desk:
         self._keep(asked, family.record, hold.authorisation_id, answer, own_answer=True)
         return self._give(asked, answer, rests_on=family.record.beneficiary_id)
 
-    def _refuse(self, asked: Asked, family: FamilyAtWork | None, row: asyncpg.Record, problem: Problem) -> None:
+    def _refuse(self, asked: Asked, family: FamilyAtWork | None, problem: Problem) -> None:
         """A refusal that state or amount caused is an answer that is kept, like any other."""
         answer = Answer(status=problem.status, body=problem.document(asked.request_id), problem=True)
         record = self._record(family)
@@ -367,7 +379,9 @@ def _moves(hold: Hold) -> tuple[Move, ...]:
 
 
 def _stan_already_used(authorisation_id: str) -> Problem:
-    return StanAlreadyUsed("this STAN and terminal_time belong to an earlier request", authorisation_id=authorisation_id)
+    return StanAlreadyUsed(
+        "this STAN and terminal_time belong to an earlier request", authorisation_id=authorisation_id
+    )
 
 
 def _state_conflict(status: HoldStatus) -> Problem:

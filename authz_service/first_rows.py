@@ -134,13 +134,8 @@ def _beneficiary(plan: Plan, family: SyntheticFamily) -> Row:
         "entered_on": plan.at.astimezone(plan.terms.zone).date(),
         "name_sealed": keys.seal_field(family.name, f"beneficiary.name_sealed:{row_id}"),
         "nik_sealed": keys.seal_field(family.nik, f"beneficiary.nik_sealed:{row_id}"),
-        "nik_digest": nik_digest(keys, family.nik),
+        "nik_digest": keys.nik_digest(family.nik),
     }
-
-
-def nik_digest(keys: Keys, nik: str) -> bytes:
-    """Finds a family by its NIK; no request has such a canonical form, so no digest of one can be mistaken for it."""
-    return keys.request_digest(f"NIK {nik}".encode())
 
 
 def _card(plan: Plan, family: SyntheticFamily) -> Row:

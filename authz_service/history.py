@@ -5,8 +5,9 @@ from zoneinfo import ZoneInfo
 
 import asyncpg
 
-from authz_service.clock import Clock
 from authz_service.answers import Document, as_it_stands, shown
+from authz_service.clock import Clock
+from authz_service.database import Connection
 from authz_service.holds import Hold, StateConflict, expire, is_due
 from authz_service.rules.money import VoucherUse
 from authz_service.vocabulary import AuthorisationId, BeneficiaryId, Cause, HoldStatus, MerchantId, TransferKind
@@ -41,7 +42,7 @@ _EVENT_NAMES: Final = {
 
 
 async def authorisation_document(
-    connection: asyncpg.Connection, key: tuple[str, str, str], clock: Clock, zone: ZoneInfo
+    connection: Connection, key: tuple[str, str, str], clock: Clock, zone: ZoneInfo
 ) -> Document | None:
     """The authorisation of (programme, authorisation, merchant) and its events; None where there is none such."""
     row = await connection.fetchrow(_AUTHORISATION, *key)

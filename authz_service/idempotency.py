@@ -72,7 +72,12 @@ class Hint:
         self._news: asyncio.Queue[list[tuple[bytes, ...]]] = asyncio.Queue(settings.redis_queue_limit)
 
     def answer_key(self, programme_id: str, principal_id: str, key_digest: bytes) -> bytes:
-        return b"%b:answer:%b:%b:%b" % (self._epoch, programme_id.encode(), principal_id.encode(), key_digest.hex().encode())
+        return b"%b:answer:%b:%b:%b" % (
+            self._epoch,
+            programme_id.encode(),
+            principal_id.encode(),
+            key_digest.hex().encode(),
+        )
 
     def lock_key(self, programme_id: str, card_digest: bytes) -> bytes:
         return b"%b:card:%b:%b" % (self._epoch, programme_id.encode(), card_digest.hex().encode())

@@ -25,6 +25,7 @@ class Keys:
         self._card = _derived(root_key, b"card number")
         self._request = _derived(root_key, b"request")
         self._terminal = _derived(root_key, b"terminal key")
+        self._nik = _derived(root_key, b"nik")
         self._field = AESGCM(_derived(root_key, b"personal field"))
 
     def card_digest(self, card_number: str) -> bytes:
@@ -32,6 +33,10 @@ class Keys:
 
     def terminal_key_digest(self, terminal_key: str) -> bytes:
         return _digest(self._terminal, terminal_key.encode())
+
+    def nik_digest(self, nik: str) -> bytes:
+        """Finds a family by its number without keeping the number."""
+        return _digest(self._nik, nik.encode())
 
     def request_digest(self, content: bytes) -> bytes:
         """Of an idempotency key, or of a request's canonical form: both are kept only so."""

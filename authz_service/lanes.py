@@ -21,6 +21,7 @@ import structlog
 from authz_service.answers import Answer
 from authz_service.authorisation import Chance, Desk, Given
 from authz_service.clock import Clock, monotonic_seconds, month_of
+from authz_service.database import DatabaseUnusable
 from authz_service.declines import APPROVED
 from authz_service.idempotency import Asking, Hint, Hinted
 from authz_service.ledger.book import Question, read_facts, record
@@ -33,7 +34,6 @@ from authz_service.waiting import Asked, Batch, WaitingRoom
 
 log = structlog.get_logger()
 Connect = Callable[[], Awaitable[asyncpg.Connection]]
-
 
 
 class FactsMovedError(Exception):
@@ -50,6 +50,8 @@ DECIDE_AGAIN: Final = (
 """Somebody else was there first: read again, and act on what is found."""
 CONNECTION_LOST: Final = (
     OSError,
+    DatabaseUnusable,
+    asyncpg.InsufficientResourcesError,
     asyncpg.InterfaceError,
     asyncpg.PostgresConnectionError,
     asyncpg.OperatorInterventionError,
@@ -133,7 +135,9 @@ class Lane:
         """Halves the batch until the one that cannot be decided stands alone, and only it is refused."""
         LANE_FAULTS.labels("guilty").inc()
         if len(todo) == 1:
-            log.error("request_cannot_be_decided", request_id=todo[0].request_id, error=type(fault).__name__, exc_info=fault)
+            log.error(
+                "request_cannot_be_decided", request_id=todo[0].request_id, error=type(fault).__name__, exc_info=fault
+            )
             _fail(todo, NotDecided("this request cannot be decided; operators were told"))
             return []
         half = len(todo) // 2
@@ -150,7 +154,9 @@ class Lane:
             hinted = await hint
             self._give_declines(todo, hinted)
         open_rows = [
-            (asked, row) for asked, row, said in zip(todo, rows, hinted, strict=True) if not self._steps_back(asked, said)
+            (asked, row)
+            for asked, row, said in zip(todo, rows, hinted, strict=True)
+            if not self._steps_back(asked, said)
         ]
         desk.decide_all([asked for asked, _ in open_rows], [row for _, row in open_rows])
         written = await self._record(connection, batch, desk)
@@ -208,7 +214,7 @@ class Lane:
             DECISIONS[given.decided].inc()
         return True
 
-    # --- Redis ---------------------------------------------------------------------------------------------------------
+    # Redis
 
     def _asking(self, asked: Asked) -> Asking:
         """Only an authorise request has a card to lock and a decline to be hinted."""
@@ -252,7 +258,7 @@ class Lane:
         }
         self.hint.tell_later(declines, list(locks))
 
-    # --- the connection --------------------------------------------------------------------------------------------------
+    # the connection
 
     async def _connected(self) -> asyncpg.Connection:
         if self.connection is None or self.connection.is_closed():
@@ -267,7 +273,7 @@ class Lane:
     def _watched(self, connection: asyncpg.Connection) -> "_Watch":
         return _Watch(connection, self.settings.stall_seconds)
 
-    # --- waiters -----------------------------------------------------------------------------------------------------------
+    # waiters
 
     def _in_time(self, asked: Asked) -> bool:
         """Too little time left to be decided and recorded: never sent."""

@@ -20,7 +20,7 @@ from authz_service.api.documentation import documented
 from authz_service.api.operations import operations
 from authz_service.api.pos import PosDoor
 from authz_service.clock import Clock, clock_from
-from authz_service.database import Connection, connect_hot, open_office_pool, require_schema
+from authz_service.database import connect_hot, open_office_pool, require_schema
 from authz_service.idempotency import Hint
 from authz_service.keys import Keys
 from authz_service.lanes import Lane
@@ -31,7 +31,8 @@ from authz_service.waiting import WaitingRoom
 
 log = structlog.get_logger()
 _EPOCH = """
-SELECT concat_ws('-', (SELECT system_identifier FROM pg_control_system()), (SELECT timeline_id FROM pg_control_checkpoint()),
+SELECT concat_ws('-', (SELECT system_identifier FROM pg_control_system()),
+                 (SELECT timeline_id FROM pg_control_checkpoint()),
                  (SELECT oid FROM pg_database WHERE datname = current_database()))
 """
 
@@ -125,7 +126,7 @@ async def _start(settings: Settings, framework: FastAPI, stack: AsyncExitStack) 
 
 
 def _lane(settings: Settings, room: WaitingRoom, registry: Registry, hint: Hint, clock: Clock, url: str) -> Lane:
-    async def connect() -> Connection:
+    async def connect() -> "asyncpg.Connection[asyncpg.Record]":
         return await connect_hot(settings, url)
 
     return Lane(

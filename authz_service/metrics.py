@@ -11,8 +11,12 @@ _DECISIONS = Counter("authz_decisions_total", "Decisions recorded, by reason.", 
 DECISIONS = {reason: _DECISIONS.labels(reason) for reason in (APPROVED, *DeclineReason)}
 """Bound beforehand: the hot path only adds one."""
 REQUESTS = Counter("authz_http_requests_total", "Answers sent to terminals, by call and status.", ["call", "status"])
-REQUEST_SECONDS = Histogram("authz_http_request_seconds", "From the first byte to the answer, by call.", ["call"], buckets=_SECONDS)
-BATCH_SIZE = Histogram("authz_batch_requests", "Requests decided together.", buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256, 512))
+REQUEST_SECONDS = Histogram(
+    "authz_http_request_seconds", "From the first byte to the answer, by call.", ["call"], buckets=_SECONDS
+)
+BATCH_SIZE = Histogram(
+    "authz_batch_requests", "Requests decided together.", buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
+)
 DECIDED_AGAIN = Counter("authz_decided_again_total", "Requests whose facts had changed before they were recorded.")
 REPLAYS = Counter("authz_replays_total", "Requests that got the answer they had got before.")
 LANE_FAULTS = Counter("authz_lane_faults_total", "Hot statements that failed, by what it meant.", ["kind"])
@@ -22,10 +26,10 @@ HINT_TOLD = Counter("authz_redis_told_total", "Answers and locks that Redis was 
 EXPIRED_WRITTEN = Counter("authz_holds_expired_total", "Holds whose expiry was written by the sweeper.")
 
 
-def exposition(multiprocess: bool) -> bytes:
+def exposition(*, multiprocess: bool) -> bytes:
     """The text that Prometheus scrapes, of this process or of all workers."""
     if not multiprocess:
         return generate_latest()
     registry = CollectorRegistry()
-    MultiProcessCollector(registry)
+    MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
     return generate_latest(registry)

@@ -159,7 +159,11 @@ class NotDecided(Problem):
 class OutcomeUnknown(Problem):
     """It may have been written; the same request, unchanged, gets the one true answer."""
 
-    status, code, title = 503, "outcome_unknown", "The decision may have been made; repeat the request unchanged or reverse it"
+    status, code, title = (
+        503,
+        "outcome_unknown",
+        "The decision may have been made; repeat the request unchanged or reverse it",
+    )
     response_code, retryable, retry_after_seconds = "91", True, 1
     message = SYSTEM_FAULT_MESSAGE
 

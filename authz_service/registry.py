@@ -110,7 +110,10 @@ class Registry:
             if self._looked_at >= asked:
                 return
             started = monotonic_seconds()
-            async with self._pool.acquire() as connection, connection.transaction(isolation="repeatable_read", readonly=True):
+            async with (
+                self._pool.acquire() as connection,
+                connection.transaction(isolation="repeatable_read", readonly=True),
+            ):
                 references = await _read(connection)
             self._references = references
             self._principals = {
@@ -160,7 +163,10 @@ async def _grouped(connection: Any, statement: str) -> dict[str, list[asyncpg.Re
 
 
 def _programme(
-    row: asyncpg.Record, categories: list[asyncpg.Record], products: list[asyncpg.Record], ceilings: list[asyncpg.Record]
+    row: asyncpg.Record,
+    categories: list[asyncpg.Record],
+    products: list[asyncpg.Record],
+    ceilings: list[asyncpg.Record],
 ) -> Programme:
     listed: dict[tuple[str, str], Product] = {}
     for each in products:

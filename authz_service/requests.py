@@ -5,9 +5,17 @@ Every bound here is the contract's or a guard of the books; whoever holds one of
 
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
-from typing import Annotated, Final, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import AfterValidator, AwareDatetime, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from authz_service.vocabulary import MONEY_LIMIT_RUPIAH
@@ -15,6 +23,8 @@ from authz_service.vocabulary import MONEY_LIMIT_RUPIAH
 STRICT: Final = ConfigDict(strict=True, extra="forbid", hide_input_in_errors=True)
 LINES_LIMIT: Final = 50
 THOUSAND: Final = 1000
+WHOLE_DIGITS: Final = 9
+DECIMALS: Final = 3
 EARLIEST_YEAR: Final = 2000
 LATEST_YEAR: Final = 2100
 QUANTITY_PATTERN: Final = r"^[0-9]{1,9}(\.[0-9]{1,3})?$"
@@ -32,9 +42,15 @@ def _in_thousandths(text: object) -> object:
         raise PydanticCustomError("decimal_string", "Give a decimal number as a string, for example '2.5'")
     whole, point, fraction = text.partition(".")
     digits = whole + fraction
-    if not (digits.isascii() and digits.isdigit() and 0 < len(whole) <= 9 and len(fraction) <= 3 and bool(point) == bool(fraction)):
+    if not (
+        digits.isascii()
+        and digits.isdigit()
+        and 0 < len(whole) <= WHOLE_DIGITS
+        and len(fraction) <= DECIMALS
+        and bool(point) == bool(fraction)
+    ):
         raise PydanticCustomError("decimal_string", "Give a decimal number with at most 3 decimals, for example '2.5'")
-    return int(whole) * THOUSAND + int(fraction.ljust(3, "0"))
+    return int(whole) * THOUSAND + int(fraction.ljust(DECIMALS, "0"))
 
 
 def _as_instant(moment: datetime) -> datetime:
@@ -77,11 +93,18 @@ class Line:
 
     @model_validator(mode="after")
     def _details_are_whole(self) -> Self:
-        given = (self.product is not None) + (self.unit is not None) + (self.quantity is not None) + (self.unit_price is not None)
+        given = (
+            (self.product is not None)
+            + (self.unit is not None)
+            + (self.quantity is not None)
+            + (self.unit_price is not None)
+        )
         if given == 0:
             return self
         if self.product is None or self.unit is None or self.quantity is None or self.unit_price is None:
-            raise PydanticCustomError("details_incomplete", "product, unit, quantity and unit_price come together or not at all")
+            raise PydanticCustomError(
+                "details_incomplete", "product, unit, quantity and unit_price come together or not at all"
+            )
         if self.amount != times_quantity(self.unit_price, self.quantity):
             raise PydanticCustomError("line_amount", "amount must be quantity x unit_price, rounded half up")
         return self
@@ -128,7 +151,10 @@ class Void:
 
     __pydantic_config__ = STRICT
 
-    reason: Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_without_control_characters)] | None = None
+    reason: (
+        Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_without_control_characters)]
+        | None
+    ) = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,7 +174,7 @@ class Expiry:
     """What the sweeper asks, never a terminal: write the end of a family's expired holds, if nobody else did."""
 
 
-def canonical(body: object) -> list[tuple[str, object]]:
+def canonical(body: Any) -> list[tuple[str, object]]:
     """The members that differ from their defaults, in the order of the contract; never a PIN block.
 
     A member that a later version adds with a default leaves the canonical form of every older request as it was.

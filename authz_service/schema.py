@@ -61,7 +61,7 @@ def _one_of(column: str, *values: str) -> CheckConstraint:
     return CheckConstraint(f"{column} IN ({listed})", name=f"{column}_is_known")
 
 
-# --- Reference data: small, cached by every process, under one version per programme. -------------------------------
+# Reference data: small, cached by every process, under one version per programme.
 
 programme = Table(
     "programme",
@@ -188,7 +188,7 @@ price_ceiling = Table(
     CheckConstraint("valid_to >= valid_from", name="starts_before_it_ends"),
 )
 
-# --- The roll: families, their companions and cards. Names and NIK only encrypted, card numbers only as digests. ----
+# The roll: families, their companions and cards. Names and NIK only encrypted, card numbers only as digests.
 
 companion = Table(
     "companion",
@@ -244,7 +244,7 @@ card = Table(
     CheckConstraint("last_four ~ '^[0-9]{4}$'", name="last_four_are_digits"),
 )
 
-# --- The books. The wallet row is the root of its family: whoever changes what a rule reads raises its version. ------
+# The books. The wallet row is the root of its family: whoever changes what a rule reads raises its version.
 
 account = Table(
     "account",

@@ -37,7 +37,7 @@ class Settings(BaseSettings):
 
     # The hot path.
     deadline_seconds: float = 1.5
-    """What the contract promises a till."""
+    """What the contract promises a till, from the moment its whole request is here: its line may be slow."""
     record_reserve_seconds: float = 0.4
     """A request picked up with less than this left is answered `not_decided` and never sent."""
     lanes: int = Field(default=2, ge=1, le=16)

@@ -1,6 +1,7 @@
 """A companion's permission for one family to go over one month's cap, with a reason."""
 
 from datetime import date, datetime
+from typing import Final
 from zoneinfo import ZoneInfo
 
 import asyncpg
@@ -8,6 +9,13 @@ import asyncpg
 from authz_service.authorisation import Chance
 from authz_service.clock import month_end
 from authz_service.vocabulary import CHANCE_BYTES, VoucherId, new_id
+
+
+_INSERT: Final = """
+INSERT INTO voucher (programme_id, voucher_id, beneficiary_id, companion_id, month, extra_rupiah, extra_packages,
+                     used_rupiah, packages_used, reason, created_at, expires_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, 0, 0, $8, $9, $10)
+"""
 
 
 class VoucherRefused(Exception):  # noqa: N818
@@ -42,8 +50,7 @@ async def vouch(
         raise VoucherRefused("the month is over")
     voucher_id = VoucherId(new_id("vch", now, chance(CHANCE_BYTES)))
     await connection.execute(
-        "INSERT INTO voucher (programme_id, voucher_id, beneficiary_id, companion_id, month, extra_rupiah, extra_packages,"
-        " used_rupiah, packages_used, reason, created_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7, 0, 0, $8, $9, $10)",
+        _INSERT,
         programme_id,
         voucher_id,
         beneficiary_id,

@@ -171,8 +171,13 @@ class WaitingRoom:
         return Batch(programme_id=programme_id, asked=taken, cards=cards)
 
     def _admit(self, asked: Asked) -> None:
-        if self._per_terminal[asked.principal.programme_id, asked.principal.terminal_id] >= self._settings.waiting_per_terminal:
-            raise TooManyRequests(f"at most {self._settings.waiting_per_terminal} requests of a terminal wait at a time")
+        if (
+            self._per_terminal[asked.principal.programme_id, asked.principal.terminal_id]
+            >= self._settings.waiting_per_terminal
+        ):
+            raise TooManyRequests(
+                f"at most {self._settings.waiting_per_terminal} requests of a terminal wait at a time"
+            )
         if self._waiting * self._seconds_each > self._settings.admission_seconds:
             raise Overloaded("too many requests are waiting")
 

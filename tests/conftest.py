@@ -101,9 +101,7 @@ async def enrolled_url(cluster: Cluster, enrolled: EnrolledTemplate) -> AsyncIte
 
 
 @pytest.fixture
-async def world(
-    enrolled_url: str, redis_url: str, enrolled: EnrolledTemplate, tmp_path: Path
-) -> AsyncIterator[World]:
+async def world(enrolled_url: str, redis_url: str, enrolled: EnrolledTemplate, tmp_path: Path) -> AsyncIterator[World]:
     """The Samarinda programme on a morning of its first month, served over HTTP."""
     async with running(enrolled_url, redis_url, tmp_path, enrolled.tills) as it:
         yield it

@@ -26,7 +26,7 @@ BEFORE_THE_START = datetime(2024, 9, 20, 2, 0, tzinfo=UTC)
 
 
 async def _enrol(connection: asyncpg.Connection, edition: str = EDITION, **differently: Any) -> Enrolment:
-    options = {"seed": 1, "at": BEFORE_THE_START} | differently
+    options: dict[str, Any] = {"seed": 1, "at": BEFORE_THE_START} | differently
     return await enrol(connection, KEYS, edition, **options)
 
 
@@ -169,7 +169,7 @@ async def test_a_family_has_one_active_card_only(database: asyncpg.Connection, e
 
 
 async def test_the_last_day_of_the_programme_still_counts(database: asyncpg.Connection, enrolment: Enrolment) -> None:
-    programme = await database.fetchrow("SELECT starts_at, ends_at FROM programme")
+    (programme,) = await database.fetch("SELECT starts_at, ends_at FROM programme")
     assert tuple(programme) == (datetime(2024, 9, 30, 16, tzinfo=UTC), datetime(2024, 12, 31, 16, tzinfo=UTC))
 
 

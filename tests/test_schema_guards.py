@@ -136,7 +136,8 @@ async def test_a_card_that_moves_raises_the_versions_of_both_wallets(books: asyn
 
 
 async def _versions(connection: asyncpg.Connection) -> dict[str, int]:
-    return dict(await connection.fetch("SELECT programme_id, version FROM reference"))
+    rows = await connection.fetch("SELECT programme_id, version FROM reference")
+    return {row["programme_id"]: row["version"] for row in rows}
 
 
 async def _a_family(connection: asyncpg.Connection) -> str:
@@ -145,4 +146,5 @@ async def _a_family(connection: asyncpg.Connection) -> str:
 
 
 async def _changed_wallets(connection: asyncpg.Connection) -> dict[str, int]:
-    return dict(await connection.fetch("SELECT beneficiary_id, version FROM wallet WHERE version > 1"))
+    rows = await connection.fetch("SELECT beneficiary_id, version FROM wallet WHERE version > 1")
+    return {row["beneficiary_id"]: row["version"] for row in rows}

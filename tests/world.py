@@ -14,10 +14,10 @@ import aiohttp
 import asyncpg
 import orjson
 import uvicorn
+from authz_service.ledger.audit import check
 from pydantic import SecretStr
 
 from authz_service.clock import ShiftedClock
-from authz_service.ledger.audit import check
 from authz_service.main import Service
 from authz_service.sandbox import SandboxCard, SandboxTerminal, SandboxTills
 from authz_service.settings import Settings
@@ -27,8 +27,22 @@ WITA = ZoneInfo("Asia/Makassar")
 A_MORNING = datetime(2024, 10, 7, 9, 0, tzinfo=WITA)
 """A Monday in the programme's first month, shops open."""
 THREE_LINES = [
-    {"category": "beras", "product": "beras premium", "unit": "kg", "quantity": "5", "unit_price": 15400, "amount": 77000},
-    {"category": "telur", "product": "telur ayam ras", "unit": "kg", "quantity": "2", "unit_price": 30000, "amount": 60000},
+    {
+        "category": "beras",
+        "product": "beras premium",
+        "unit": "kg",
+        "quantity": "5",
+        "unit_price": 15400,
+        "amount": 77000,
+    },
+    {
+        "category": "telur",
+        "product": "telur ayam ras",
+        "unit": "kg",
+        "quantity": "2",
+        "unit_price": 30000,
+        "amount": 60000,
+    },
     {"category": "ikan_kaleng", "amount": 13000},
 ]
 

@@ -33,7 +33,9 @@ def parse(adapter: TypeAdapter[T], body: bytes) -> T:
 
 def invalid(error: ValidationError) -> Problem:
     """Each field that is wrong, by name, and what it should be."""
-    return Invalid([_told(each) for each in error.errors(include_input=False, include_url=False, include_context=False)])
+    return Invalid(
+        [_told(each) for each in error.errors(include_input=False, include_url=False, include_context=False)]
+    )
 
 
 def _told(error: ErrorDetails) -> dict[str, str]:

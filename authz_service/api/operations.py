@@ -28,6 +28,6 @@ def operations(is_ready: Ready) -> APIRouter:
     @router.get("/metrics", response_class=Response)
     def metrics() -> Response:
         multiprocess = "PROMETHEUS_MULTIPROC_DIR" in os.environ
-        return Response(exposition(multiprocess), media_type="text/plain; version=0.0.4; charset=utf-8")
+        return Response(exposition(multiprocess=multiprocess), media_type="text/plain; version=0.0.4; charset=utf-8")
 
     return router

@@ -1,4 +1,4 @@
-"""The terminals' calls, as a plain ASGI callable in front of FastAPI: the framework's wrappers cost more than a decision.
+"""The terminals' calls, a plain ASGI callable in front of FastAPI: its wrappers would cost more than a decision.
 
 `contract.md` is the source. `documentation.py` describes the same calls for OpenAPI; a test holds the two together.
 """
@@ -154,11 +154,13 @@ class PosDoor:
             principal=principal,
             key_digest=key_digest,
             fingerprint=fingerprint(self.keys, arrived.method, arrived.path, body) if key_digest else None,
-            card_digest=self.keys.card_digest(body.card_number) if isinstance(body, Purchase | BalanceInquiry) else None,
+            card_digest=self.keys.card_digest(body.card_number)
+            if isinstance(body, Purchase | BalanceInquiry)
+            else None,
             authorisation_id=authorisation_id,
             request_id=arrived.request_id,
             dry_run=dry_run,
-            deadline=arrived.since + self.settings.deadline_seconds,
+            deadline=monotonic_seconds() + self.settings.deadline_seconds,
             answer=asyncio.get_running_loop().create_future(),
         )
         answer = await self.room.answer(asked)

@@ -86,7 +86,11 @@ class FamilyRecord:
 
 
 async def read_facts(
-    connection: asyncpg.Connection, programme_id: ProgrammeId, month: date, expired_by: datetime, questions: Sequence[Question]
+    connection: asyncpg.Connection,
+    programme_id: ProgrammeId,
+    month: date,
+    expired_by: datetime,
+    questions: Sequence[Question],
 ) -> list[asyncpg.Record]:
     """One row per question, in their order, all of one snapshot, with the database's time."""
     rows = await connection.fetch(

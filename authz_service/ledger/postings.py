@@ -11,12 +11,20 @@ from datetime import datetime
 from typing import Final
 
 from authz_service.ledger.accounts import FUND, UNALLOCATED
-from authz_service.vocabulary import AccountId, AuthorisationId, BeneficiaryId, Cause, MerchantId, TransferId, TransferKind
+from authz_service.vocabulary import (
+    AccountId,
+    AuthorisationId,
+    BeneficiaryId,
+    Cause,
+    MerchantId,
+    TransferId,
+    TransferKind,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Transfer:
-    """One immutable row: `amount_rupiah` > 0 from the credit side's giver to its taker; `created_at` is business time."""
+    """One immutable row: `amount_rupiah` > 0 leaves one account for another; `created_at` is business time."""
 
     transfer_id: TransferId
     kind: TransferKind

@@ -1,4 +1,4 @@
-"""The hot statements, each with a name and a sentence. Everything else asks the database through these or the office pool.
+"""The hot statements, each with a name and a sentence.
 
 Arrays are looked up as `unnest … LEFT JOIN LATERAL (… LIMIT 1)`, and the UPDATEs repeat `= ANY(ids)`: otherwise a
 generic plan that was made while the tables were empty reads a whole programme.

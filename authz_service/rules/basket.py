@@ -106,6 +106,4 @@ def _funded(line: PricedLine, left_rupiah: int, limit: DeclineReason) -> LineOut
 
 
 def _rejected(number: int, reason: DeclineReason | None) -> LineOutcome:
-    return LineOutcome(
-        number=number, action=LineAction.REJECTED, approved_rupiah=0, reduction_rupiah=0, reason=reason
-    )
+    return LineOutcome(number=number, action=LineAction.REJECTED, approved_rupiah=0, reduction_rupiah=0, reason=reason)

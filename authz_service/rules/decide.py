@@ -1,4 +1,4 @@
-"""The decision: one purchase, one set of facts, one answer; the order of the checks is written here and nowhere else."""
+"""The decision: one purchase, one set of facts, one answer. The order of the checks is written here, and only here."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -70,7 +70,9 @@ def decide(purchase: Purchase, facts: Facts) -> Decision:
             return _declined(purchase, facts, refusals, room=room, largest_rupiah=largest_rupiah)
     else:
         counted = counted_rupiah(lines, partial=cut_is_welcome)
-        refusals = window + [Refusal(reason=line.refused, line=line.number) for line in lines if line.refused is not None]
+        refusals = window + [
+            Refusal(reason=line.refused, line=line.number) for line in lines if line.refused is not None
+        ]
         refusals += [Refusal(reason=reason) for reason in exceeded_limits(counted, room)]
         if refusals:
             return _declined(purchase, facts, refusals, room=room, largest_rupiah=largest_rupiah)

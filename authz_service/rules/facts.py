@@ -72,7 +72,7 @@ class Programme:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shop:
-    """A warung KUBE. In the programme from `admitted_on` to `leaves_on`, both inclusive; hours are local, None is always."""
+    """A warung KUBE. In the programme from `admitted_on` to `leaves_on`, both counted; hours are local, None: always."""
 
     merchant_id: MerchantId
     name: str

@@ -1,4 +1,4 @@
-"""The sentence for the counter: Indonesian, at most three short sentences; what is wrong, what would pass, whom to ask."""
+"""What is said at the counter: at most three short sentences; what is wrong, what would pass, whom to ask."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta

@@ -115,12 +115,13 @@ def _cover(
         amount_rupiah, packages = amount_rupiah - rupiah_taken, packages - packages_taken
         if rupiah_taken or packages_taken:
             uses.append(VoucherUse(voucher_id=voucher.voucher_id, amount_rupiah=rupiah_taken, packages=packages_taken))
-            voucher = replace(
+        left.append(
+            replace(
                 voucher,
                 rupiah_left=voucher.rupiah_left - rupiah_taken,
                 packages_left=voucher.packages_left - packages_taken,
             )
-        left.append(voucher)
+        )
     return tuple(left), tuple(uses)
 
 

@@ -1,0 +1,245 @@
+"""The terminals' calls for OpenAPI. `pos.py` answers them before FastAPI sees them, so the routes here are only stubs.
+
+Every example is true: purchases go through the real rules and the real answers, problems write themselves.
+"""
+
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from datetime import date, datetime, timedelta
+from functools import cache
+from typing import Annotated, Any, Final, NoReturn
+from zoneinfo import ZoneInfo
+
+import orjson
+from fastapi import APIRouter, Body, FastAPI, Header, Query, Request, Response, Security
+from fastapi.routing import APIRoute
+from fastapi.security import HTTPBearer
+from pydantic import TypeAdapter
+
+from authz_service import problems as p
+from authz_service.answers import Document, Identity, as_it_stands, balance_document, decision_document, shown
+from authz_service.api import wire
+from authz_service.catalogue import catalogue
+from authz_service.declines import DeclineReason
+from authz_service.holds import Change, Hold, capture, void
+from authz_service.registry import Reference
+from authz_service.requests import BalanceInquiry, Capture, Purchase, Void
+from authz_service.rules.decide import WINDOW_RULES, Refusal, decide, identity_refusals, largest_approvable
+from authz_service.rules.facts import Card, Ceiling, Facts, Family, Month, Product, Programme, Shop, Terminal, Voucher
+from authz_service.rules.money import packages_of_a_purchase, room_of
+from authz_service.vocabulary import (
+    AboveCeiling,
+    AuthorisationId,
+    BeneficiaryId,
+    BeneficiaryStatus,
+    CardId,
+    CardStatus,
+    DetailsRequired,
+    HoldStatus,
+    MerchantId,
+    MerchantStatus,
+    PackageCounting,
+    ProgrammeId,
+    TerminalId,
+    TerminalStatus,
+    VoucherId,
+    new_id,
+)
+
+DUTIES: Final = """\
+1. **Before you send**, make an `Idempotency-Key` (random, for example a UUID), a `stan` and a `terminal_time`, and \
+save them together with the basket where a power cut cannot reach them. Keep them until the sale has its answer.
+2. **Nothing is sold until the host has said so.** Print and say the `message` of the answer. Never say "berhasil" \
+before the host did, and never offer to approve while the line is down.
+3. **No answer, a time-out, a 5xx or `in_progress`?** Wait for `Retry-After`, or a second, then send the same request \
+again: the same key, the same content. You get the one true answer, however often you ask. \
+Never send the sale under a new key: that would be a second purchase.
+4. **The customer walks away, or you cannot wait?** Reverse: `POST /v1/reversals` with the `stan` and \
+`terminal_time`, or with the key. Repeat the reversal until it is answered 201, also after a restart. From then on \
+that key and that `stan` are dead.
+5. **A decline is an answer, not an error**: 201 with `"decision": "declined"`. Sending it again gives the same decline. \
+Mend what the `message` says, then send it as a new sale with a new key and a new `stan`.
+6. **Programs read** `decision`, `reason`, `code` and `retryable`; people read `message`. Ignore members that you do \
+not know. Amounts are whole rupiah; never compute with fractions.
+7. **Keep no card number and no PIN**: not in logs, not on receipts, not after the answer.
+"""
+_INTRODUCTION: Final = f"""\
+## Duties of a terminal
+
+{DUTIES}
+## Who a request is
+
+- Every POST that changes something needs an `Idempotency-Key` of 1 to 64 visible ASCII characters. It belongs to the \
+terminal, for the life of the programme. A dry run and a balance inquiry take none.
+- The same key with the same content gets the first answer again, byte for byte, with `Idempotent-Replayed: true`. \
+White space, the order of members and `pin_block` do not count; times are compared as instants.
+- The same key with other content is 422 `key_reused`. While the first request is still being decided, the second \
+waits for the same answer, and after 1.5 seconds is told 409 `in_progress`.
+- A sale is also known by terminal, `stan` and `terminal_time`: the same pair under another key is 409 \
+`stan_already_used` with the `authorization_id` of the first, and nothing is decided.
+- Kept and replayed: every 2xx, and the 409 and 422 that state or amount caused on a later call. Nothing else uses up \
+a key: after 400, 401, 403, 404, 413, 422 `invalid`, 429 or 5xx the same key may be sent again.
+- 503 `not_decided`: nothing was written. 503 `outcome_unknown`: it may have been. In both cases repeat the request \
+unchanged, or reverse it.
+"""
+KEY_PATTERN: Final = r'^(?:[!#-~]|[!#-~][!-~]{0,62}[!#-~]|"[!-~]{1,64}")$'
+_PROBLEM_JSON: Final = "application/problem+json"
+_ID_TEXT: Final = "Sent back with every answer; name it when you ask the operators."
+
+
+class StubIsReached(RuntimeError):  # noqa: N818  (an error's name is its sentence)
+    """A terminal's call came to FastAPI: `PosDoor` does not stand in front of it."""
+
+
+class _Stub(APIRoute):
+    def get_route_handler(self) -> Callable[[Request], Awaitable[Response]]:
+        async def refuse(_: Request) -> NoReturn:
+            raise StubIsReached(self.path)
+
+        return refuse
+
+
+def documented(app: FastAPI) -> None:
+    """The OpenAPI document of `app` describes every call of a terminal, with an example of every answer."""
+    app.include_router(_router)
+    app.description = "\n\n".join(part for part in (app.description, _INTRODUCTION) if part)
+    plain = app.openapi
+    app.openapi = lambda: _completed(plain())  # type: ignore[method-assign]  # the way that FastAPI's manual gives
+
+
+_router: Final = APIRouter(
+    prefix="/v1",
+    tags=["terminals"],
+    route_class=_Stub,
+    dependencies=[Security(HTTPBearer(scheme_name="terminal_key", description="The terminal's key.", auto_error=False))],
+    # Brings the model into the document and keeps FastAPI's own 422 out; `_completed` writes the problems of each call.
+    responses={422: {"model": wire.ProblemDocument}},
+)
+_Key = Annotated[
+    str,
+    Header(
+        alias="Idempotency-Key",
+        pattern=KEY_PATTERN,
+        description="1 to 64 visible ASCII characters, bare or in double quotes. Not read in a dry run.",
+        openapi_examples={"uuid": {"value": "0b9c6c0e-9a5b-4a43-8f0e-3f2f6f1c7a55"}},
+    ),
+]
+
+
+@_router.post(
+    "/authorizations",
+    operation_id="authorise",
+    status_code=201,
+    response_description="Decided: approved or declined",
+    responses={200: {"model": wire.DryRun, "description": "Only with `dry_run=true`: what would be decided now"}},
+)
+async def _authorise(
+    body: Annotated[Purchase, Body()],
+    key: _Key,
+    dry_run: Annotated[bool, Query(description="Decides and explains, changes nothing.")] = False,  # noqa: FBT002
+) -> wire.Authorisation:  # type: ignore[empty-body]
+    """May this family buy these goods, here, now, for this much? With `capture` the sale is posted in the same step."""
+
+
+@_router.get(
+    "/authorizations/{authorization_id}",
+    operation_id="get_authorisation",
+    response_description="The authorisation as it stands, with what happened to it",
+)
+async def _get_authorisation(authorization_id: str) -> wire.AuthorisationWithEvents:  # type: ignore[empty-body]
+    """An authorisation of this shop. Another shop's is a 404."""
+
+
+@_router.post(
+    "/authorizations/{authorization_id}/captures",
+    operation_id="capture",
+    status_code=201,
+    response_description="Captured",
+)
+async def _capture(  # type: ignore[empty-body]
+    authorization_id: str, body: Annotated[Capture, Body(default_factory=Capture)], key: _Key
+) -> wire.CaptureAnswer:
+    """Posts all that is held, or `amount` of it. `final` (the default) gives the rest back to the family."""
+
+
+@_router.post(
+    "/authorizations/{authorization_id}/void",
+    operation_id="void",
+    response_description="What was still held went back to the family",
+)
+async def _void(  # type: ignore[empty-body]
+    authorization_id: str, body: Annotated[Void, Body(default_factory=Void)], key: _Key
+) -> wire.Authorisation:
+    """Gives back what is still held. What was captured before stands."""
+
+
+@_router.post(
+    "/balance-inquiries",
+    operation_id="balance_inquiry",
+    response_description="What is left, or why that may not be told",
+)
+async def _balance_inquiry(body: Annotated[BalanceInquiry, Body()]) -> wire.BalanceAnswer:  # type: ignore[empty-body]
+    """How much the family may still spend: now, this month and in all. Changes nothing and takes no key."""
+
+
+@_router.get(
+    "/catalogue",
+    operation_id="catalogue",
+    response_description="What may be bought today",
+    responses={304: {"description": "Unchanged since the answer with that `ETag`"}},
+)
+async def _catalogue(
+    if_none_match: Annotated[str | None, Header(description="The `ETag` of the last answer.")] = None,
+) -> wire.Catalogue:  # type: ignore[empty-body]
+    """Categories, products, units and the price ceilings in force today in the shop's kecamatan."""
+
+
+_EVERY: Final = (p.Unauthenticated, p.MethodNotAllowed, p.InternalError, p.NotDecided)
+_POSTED: Final = (
+    *(p.NotJson, p.BodyTooSlow, p.BodyTooLarge, p.Invalid, p.QueryInvalid),
+    *(p.TooManyRequests, p.Overloaded, p.OutcomeUnknown),
+)
+_KEYED: Final = (*_POSTED, p.KeyMissing, p.KeyMalformed, p.InProgress, p.KeyReused)
+_PROBLEMS_OF: Final[Mapping[str, tuple[type[p.Problem], ...]]] = {
+    "authorise": (*_EVERY, *_KEYED, p.NotYours, p.StanAlreadyUsed),
+    "get_authorisation": (*_EVERY, p.NotFound),
+    "capture": (*_EVERY, *_KEYED, p.NotFound, p.StateConflict, p.CaptureExceedsHold),
+    "void": (*_EVERY, *_KEYED, p.NotFound, p.StateConflict),
+    "balance_inquiry": (*_EVERY, *_POSTED, p.NotYours),
+    "catalogue": _EVERY,
+}
+
+
+def _completed(document: Document) -> Document:
+    """What FastAPI cannot say: problems under their own media type, and examples with their nulls. Done twice, it is
+    as done once."""
+    for operations in document["paths"].values():
+        for operation in operations.values():
+            name = operation.get("operationId")
+            if name in _PROBLEMS_OF:
+                _complete(operation, name)
+    line = document["components"]["schemas"]["Line"]
+    line["description"] = (
+        "One line of a basket. `product`, `unit`, `quantity` and `unit_price` come together or not at all; then "
+        "`amount` is quantity x unit_price, rounded half up to whole rupiah."
+    )
+    line["properties"]["quantity"]["description"] = "A decimal above 0 as a string, with at most 3 decimals: `2.5`."
+    line["properties"]["quantity"]["anyOf"][0].pop("gt", None)
+    return document
+
+
+def _complete(operation: Document, name: str) -> None:
+    examples = _examples()[name]
+    answered = {status: told for status, told in operation["responses"].items() if status < "400"}
+    for status, told in answered.items():
+        told["headers"] = _headers("X-Request-Id")
+        if p.KeyReused in _PROBLEMS_OF[name] and status != "200" or name == "void":
+            told["headers"] |= _headers("Idempotent-Replayed")
+        if name == "catalogue":
+            told["headers"] |= _headers("ETag")
+        if "content" in told:
+            told["content"]["application/json"]["examples"] = examples[int(status)]
+    if "requestBody" in operation:
+        operation["requestBody"]["content"]["application/json"]["examples"] = examples[0]
+    operation["responses"] = answered | _problem_responses(_PROBLEMS_OF[name])

@@ -1,0 +1,197 @@
+"""From an empty machine to a balanced quarter, and then a service that takes today's purchases."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from shlex import quote
+from typing import Final
+from zoneinfo import ZoneInfo
+
+import asyncpg
+import orjson
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+from authz_service.clock import ShiftedClock, SystemClock
+from authz_service.database import asyncpg_dsn, migrate
+from authz_service.demo.quarter import run_quarter
+from authz_service.embedded import embedded_servers
+from authz_service.enrolment import Progress as Told
+from authz_service.enrolment import enrol
+from authz_service.keys import Keys
+from authz_service.ledger.audit import check, render
+from authz_service.sandbox import SandboxTills
+from authz_service.serving import free_port, require_free_port, served
+from authz_service.settings import Settings
+
+EDITION: Final = "samarinda-2024"
+TODAY: Final = "samarinda-today"
+DATABASE: Final = "authz_demo"
+"""Of its own, and made anew by each demo: what else the embedded server holds is left alone."""
+WITA: Final = ZoneInfo("Asia/Makassar")
+BEFORE_THE_START: Final = datetime(2024, 9, 25, 8, 0, tzinfo=WITA)
+TODAY_LASTS: Final = timedelta(days=91)
+START_SECONDS: Final = 30.0
+
+
+class DemoFailedError(RuntimeError):
+    """The demo did not do what it shows; the sentence says where."""
+
+
+def show(settings: Settings, console: Console, *, seed: int, serve_afterwards: bool) -> None:
+    """The quarter of 2024 has been played and its books are balanced; then today's programme is served until Ctrl-C."""
+    if serve_afterwards:
+        require_free_port("127.0.0.1", settings.port)
+    with embedded_servers(settings.data_dir) as servers:
+        database_url = asyncio.run(_fresh_database(servers.database_url))
+        migrate(database_url)
+        stage = _Stage(
+            settings=settings, console=console, seed=seed, database_url=database_url, redis_url=servers.redis_url
+        )
+        asyncio.run(stage.play_the_quarter())
+        if serve_afterwards:
+            asyncio.run(stage.serve_today())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Stage:
+    settings: Settings
+    console: Console
+    seed: int
+    database_url: str
+    redis_url: str
+
+    async def play_the_quarter(self) -> None:
+        tills = await self._enrolled(EDITION, at=BEFORE_THE_START)
+        offset_file = self.settings.data_dir / "demo-clock"
+        clock = ShiftedClock.create(offset_file, BEFORE_THE_START)
+        with self._served(free_port(), {"AUTHZ_CLOCK_OFFSET_FILE": str(offset_file)}) as base_url:
+            await run_quarter(
+                base_url=base_url,
+                database_url=self.database_url,
+                tills=tills,
+                clock=clock,
+                seed=self.seed,
+                console=self.console,
+            )
+        await self._check(EDITION, clock.estimate())
+
+    async def serve_today(self) -> None:
+        """Until Ctrl-C. Its shops never close, so that the printed purchase is approved at night, too."""
+        now = SystemClock().estimate()
+        today = now.astimezone(WITA).date()
+        tills = await self._enrolled(TODAY, at=now, starts_on=today.replace(day=1), ends_on=today + TODAY_LASTS)
+        with self._served(self.settings.port, {}) as base_url:
+            self.console.print(f"\nServing [bold]{TODAY}[/] on {base_url}, docs on {base_url}/docs, Ctrl-C ends it.")
+            self.console.print("A purchase to paste into another terminal:\n")
+            print(a_purchase(base_url, tills, now), flush=True)  # noqa: T201  (not wrapped: it is to be pasted)
+            await asyncio.Event().wait()
+
+    async def _enrolled(
+        self, programme_id: str, *, at: datetime, starts_on: date | None = None, ends_on: date | None = None
+    ) -> SandboxTills:
+        connection = await asyncpg.connect(asyncpg_dsn(self.database_url))
+        try:
+            with enrolment_progress(self.console) as told:
+                done = await enrol(
+                    connection,
+                    Keys(self.settings.root_key.get_secret_value()),
+                    EDITION,
+                    seed=self.seed,
+                    at=at,
+                    programme_id=programme_id,
+                    starts_on=starts_on,
+                    ends_on=ends_on,
+                    always_open=programme_id == TODAY,
+                    progress=told,
+                )
+        finally:
+            await connection.close()
+        done.tills.write(self.settings.data_dir)
+        return done.tills
+
+    async def _check(self, programme_id: str, now: datetime) -> None:
+        connection = await asyncpg.connect(asyncpg_dsn(self.database_url))
+        try:
+            findings = await check(connection, programme_id, now=now)
+        finally:
+            await connection.close()
+        render(findings, self.console)
+        if any(finding.violations for finding in findings):
+            raise DemoFailedError("The books of the quarter are not right: see above.")
+
+    @contextmanager
+    def _served(self, port: int, more: dict[str, str]) -> Iterator[str]:
+        environment = {
+            "DATABASE_URL": self.database_url,
+            "REDIS_URL": self.redis_url,
+            "AUTHZ_ROOT_KEY": self.settings.root_key.get_secret_value(),
+            **more,
+        }
+        log_file = self.settings.data_dir / "service.log"
+        stop_seconds = 2 * self.settings.shutdown_seconds
+        with served(environment, port, log_file, start_seconds=START_SECONDS, stop_seconds=stop_seconds) as base_url:
+            yield base_url
+
+
+@contextmanager
+def enrolment_progress(console: Console) -> Iterator[Told]:
+    """A bar while a programme is enrolled; on what is no terminal, nothing."""
+    columns = (TextColumn("Enrolling {task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("")
+
+        def told(table: str, done: int, total: int) -> None:
+            bar.update(task, description=table, completed=done, total=total)
+
+        yield told
+
+
+def a_purchase(base_url: str, tills: SandboxTills, now: datetime) -> str:
+    """A `curl` that gets an approval; pasted again it gets the same one."""
+    body = {
+        "card_number": tills.cards[0].card_number,
+        "stan": "000001",
+        "terminal_time": now.astimezone(WITA).isoformat(timespec="seconds"),
+        "amount": 107000,
+        "currency": "IDR",
+        "lines": [
+            {
+                "category": "beras",
+                "product": "beras premium",
+                "unit": "kg",
+                "quantity": "5",
+                "unit_price": 15400,
+                "amount": 77000,
+            },
+            {
+                "category": "telur",
+                "product": "telur ayam ras",
+                "unit": "kg",
+                "quantity": "1",
+                "unit_price": 30000,
+                "amount": 30000,
+            },
+        ],
+    }
+    return (
+        f"curl -s {base_url}/v1/authorizations \\\n"
+        f"  -H {quote(f'Authorization: Bearer {tills.terminals[0].key}')} \\\n"
+        f"  -H {quote(f'Idempotency-Key: demo-{int(now.timestamp())}')} \\\n"
+        f"  -H 'Content-Type: application/json' \\\n"
+        f"  -d {quote(orjson.dumps(body).decode())}\n"
+    )
+
+
+async def _fresh_database(server_url: str) -> str:
+    """An empty database for this demo; that of an earlier one is gone."""
+    connection = await asyncpg.connect(asyncpg_dsn(server_url))
+    try:
+        await connection.execute(f"DROP DATABASE IF EXISTS {DATABASE} WITH (FORCE)")
+        await connection.execute(f"CREATE DATABASE {DATABASE}")
+    finally:
+        await connection.close()
+    head, question, query = server_url.partition("?")
+    return head.rpartition("/")[0] + "/" + DATABASE + question + query

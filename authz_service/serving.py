@@ -1,0 +1,118 @@
+"""How the service is put under uvicorn, in production as in the demo: the same command, the same options."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from http import HTTPStatus
+from http.client import HTTPConnection
+from pathlib import Path
+from time import sleep
+
+import uvicorn
+
+from authz_service.clock import monotonic_seconds
+from authz_service.settings import Settings
+
+METRICS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+
+
+class NotServedError(RuntimeError):
+    """The service did not come up; the sentence says why."""
+
+
+def serve(settings: Settings) -> None:
+    """Serves until it is told to stop."""
+    if settings.workers > 1:
+        _count_together(settings.data_dir / "metrics")
+    uvicorn.run(
+        "authz_service.main:create_app",
+        factory=True,
+        host=settings.host,
+        port=settings.port,
+        workers=settings.workers,
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=int(settings.shutdown_seconds),
+    )
+
+
+@contextmanager
+def served(
+    environment: Mapping[str, str], port: int, log_file: Path, *, start_seconds: float, stop_seconds: float
+) -> Iterator[str]:
+    """`authz serve` runs in a process of its own, logs to `log_file`, is ready, and ends with the block; its address."""
+    with log_file.open("ab") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "authz_service.cli", "serve", "--sandbox"],
+            env={**os.environ, **environment, "AUTHZ_PORT": str(port), "AUTHZ_HOST": "127.0.0.1"},
+            stdout=log,
+            stderr=log,
+        )
+    try:
+        _wait_until_ready(process, port, start_seconds, log_file)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(stop_seconds)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def free_port() -> int:
+    """A port of loopback that nobody has at this moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def require_free_port(host: str, port: int) -> None:
+    """Nobody listens there yet; NotServedError otherwise."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise NotServedError(f"Port {port} of {host} is taken ({error.strerror}): set AUTHZ_PORT.") from error
+
+
+def _count_together(directory: Path) -> None:
+    """Workers add up their counts in files; what an earlier run left is not counted again."""
+    shutil.rmtree(directory, ignore_errors=True)
+    directory.mkdir(parents=True)
+    os.environ[METRICS_VARIABLE] = str(directory)
+
+
+def _wait_until_ready(process: "subprocess.Popen[bytes]", port: int, limit_seconds: float, log_file: Path) -> None:
+    until = monotonic_seconds() + limit_seconds
+    while monotonic_seconds() < until:
+        if process.poll() is not None:
+            raise NotServedError(
+                f"The service ended with exit code {process.returncode} before it was ready: see {log_file}."
+            )
+        if _is_ready(port):
+            return
+        sleep(0.05)
+    raise NotServedError(f"The service was not ready within {limit_seconds:.0f} seconds: see {log_file}.")
+
+
+def _is_ready(port: int) -> bool:
+    connection = HTTPConnection("127.0.0.1", port, timeout=1)
+    try:
+        connection.request("GET", "/health/ready")
+        return connection.getresponse().status == HTTPStatus.OK
+    except OSError:
+        return False
+    finally:
+        connection.close()

@@ -5,7 +5,7 @@ answer that rests on a record is given only after that record was written; if th
 meanwhile, its requests are decided again.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from http import HTTPStatus
@@ -26,7 +26,7 @@ from authz_service.answers import (
     decision_document,
     shown,
 )
-from authz_service.declines import APPROVED
+from authz_service.declines import APPROVED, DeclineReason
 from authz_service.families import FamilyAtWork, family_at_work, target_hold
 from authz_service.holds import CaptureExceedsHold, Hold, Move, StateConflict, capture, void
 from authz_service.keys import KEY_ID
@@ -45,14 +45,13 @@ from authz_service.vocabulary import (
     CardId,
     CardStatus,
     Cause,
+    Chance,
     HoldStatus,
     TransferKind,
     approval_code,
     new_id,
 )
 from authz_service.waiting import Asked
-
-Chance = Callable[[int], bytes]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +63,8 @@ class Given:
     rests_on: str | None
     decided: str | None = None
     """The reason to count once it is recorded."""
+    asks_for_cash: bool = False
+    """Somebody tried to turn the card into money: worth an alert, whatever else was wrong."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -150,7 +151,9 @@ class Desk:
         )
         self._keep(asked, record, authorisation_id, answer, stan=body.stan, terminal_time=body.terminal_time)
         reason = APPROVED if decision.approved else str(decision.refusals[0].reason)
-        return self._give(asked, answer, rests_on=record.beneficiary_id, decided=reason)
+        cash = any(refusal.reason is DeclineReason.CASH_NOT_PERMITTED for refusal in decision.refusals)
+        given = Given(asked=asked, outcome=answer, rests_on=record.beneficiary_id, decided=reason, asks_for_cash=cash)
+        return self.given.append(given)
 
     def _capture(self, asked: Asked, body: Capture, row: asyncpg.Record) -> None:
         if row["target_merchant_id"] != asked.principal.merchant_id:
@@ -308,10 +311,8 @@ class Desk:
             )
         )
 
-    def _give(
-        self, asked: Asked, outcome: Answer | Problem, *, rests_on: str | None = None, decided: str | None = None
-    ) -> None:
-        self.given.append(Given(asked=asked, outcome=outcome, rests_on=rests_on, decided=decided))
+    def _give(self, asked: Asked, outcome: Answer | Problem, *, rests_on: str | None = None) -> None:
+        self.given.append(Given(asked=asked, outcome=outcome, rests_on=rests_on))
 
     def _new_id(self, prefix: str) -> str:
         return new_id(prefix, self.now, self.chance(CHANCE_BYTES))
@@ -350,8 +351,8 @@ def _journal(
     month = facts.family.month if facts.family else None
     return {
         "lines": [
-            [line.category, line.amount, outcome.approved_rupiah, outcome.reduction_rupiah, outcome.action, line.product,
-             line.unit, line.quantity, line.unit_price]
+            [line.category, line.amount, outcome.approved_rupiah, outcome.reduction_rupiah, outcome.action,
+             line.product, line.unit, line.quantity, line.unit_price]
             for line, outcome in zip(body.lines, decision.lines, strict=True)
         ],
         "asked": {"capture": body.capture, "partial_approval": body.partial_approval},

@@ -34,6 +34,7 @@ _INITDB: Final = "--username=authz --encoding=UTF8 --locale=C --auth-local=trust
 _POSTGRES: Final = "--listen_addresses= --timezone=UTC --log_timezone=UTC --jit=off --max_connections=200 --port=5432"
 _NOT_DURABLE: Final = "--fsync=off --synchronous_commit=off --full_page_writes=off"
 _VALKEY: Final = "--port 0 --maxmemory 64mb --maxmemory-policy volatile-ttl --appendonly no --unixsocket valkey.sock"
+_NOT_RUN: Final = shutil.ignore_patterns("include", "*.a")
 _User = tuple[int, int] | None  # user and group id; None is whoever runs this
 
 
@@ -173,7 +174,7 @@ class _Ground:
             # As below /root: then a copy, with the libraries that stand beside the package.
             programs = self.place / "programs"
             for source in filter(Path.is_dir, (package, package.with_name(f"{name}.libs"))):
-                shutil.copytree(source, programs / source.name, dirs_exist_ok=True)
+                shutil.copytree(source, programs / source.name, dirs_exist_ok=True, ignore=_NOT_RUN)
             for path in (programs, *programs.rglob("*")):
                 path.chmod(0o755)
             package = programs / name

@@ -19,17 +19,18 @@ import asyncpg
 import structlog
 
 from authz_service.answers import Answer
-from authz_service.authorisation import Chance, Desk, Given
+from authz_service.authorisation import Desk, Given
 from authz_service.clock import Clock, monotonic_seconds, month_of
 from authz_service.database import DatabaseUnusable
 from authz_service.declines import APPROVED
 from authz_service.idempotency import Asking, Hint, Hinted
 from authz_service.ledger.book import Question, read_facts, record
-from authz_service.metrics import BATCH_SIZE, DECIDED_AGAIN, DECISIONS, LANE_FAULTS, LANES_ALIVE, REPLAYS
+from authz_service.metrics import BATCH_SIZE, CASH_ATTEMPTS, DECIDED_AGAIN, DECISIONS, LANE_FAULTS, LANES_ALIVE, REPLAYS
 from authz_service.problems import NotDecided, OutcomeUnknown, Problem
 from authz_service.registry import Registry
 from authz_service.requests import Purchase
 from authz_service.settings import Settings
+from authz_service.vocabulary import Chance
 from authz_service.waiting import Asked, Batch, WaitingRoom
 
 log = structlog.get_logger()
@@ -212,6 +213,12 @@ class Lane:
                 REPLAYS.inc()
         if given.decided is not None:
             DECISIONS[given.decided].inc()
+        if given.asks_for_cash:
+            CASH_ATTEMPTS.inc()
+            who = given.asked.principal
+            log.warning(
+                "cash_attempt", merchant=who.merchant_id, terminal=who.terminal_id, request=given.asked.request_id
+            )
         return True
 
     # Redis

@@ -61,6 +61,8 @@ class Settings(BaseSettings):
     """Connections for everything that is not the hot path: reads by operators, registry reloads, readiness."""
     office_statement_timeout_ms: int = 5_000
     office_acquire_timeout_seconds: float = 2.0
+    audit_statement_timeout_ms: int = 300_000
+    """For one invariant of the books; a million families take less than a minute."""
 
     # Redis: a hint, never a truth.
     redis_timeout_seconds: float = 0.03

@@ -6,7 +6,7 @@ nobody can guess from its neighbour.
 """
 
 from base64 import b32hexencode
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from enum import StrEnum
 from typing import Final, NewType
@@ -117,6 +117,8 @@ class Cause(StrEnum):
 
 _CROCKFORD: Final = bytes.maketrans(b"0123456789ABCDEFGHIJKLMNOPQRSTUV", b"0123456789abcdefghjkmnpqrstvwxyz")
 CHANCE_BYTES: Final = 10
+Chance = Callable[[int], bytes]
+"""So many random bytes; `os.urandom` in production."""
 
 
 def new_id(prefix: str, instant: datetime, chance: bytes) -> str:

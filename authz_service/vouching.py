@@ -6,9 +6,8 @@ from zoneinfo import ZoneInfo
 
 import asyncpg
 
-from authz_service.authorisation import Chance
 from authz_service.clock import month_end
-from authz_service.vocabulary import CHANCE_BYTES, VoucherId, new_id
+from authz_service.vocabulary import CHANCE_BYTES, Chance, VoucherId, new_id
 
 
 _INSERT: Final = """

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -133,15 +133,35 @@ class World:
     async def authorise(self, *, key: str | None = None, till: SandboxTerminal | None = None, **changes: Any) -> Reply:
         return await self.post("/v1/authorizations", self.a_purchase(**changes), key=key or self.fresh_key(), till=till)
 
-    async def capture(self, authorisation_id: str, *, key: str | None = None, **body: Any) -> Reply:
-        return await self.post(f"/v1/authorizations/{authorisation_id}/captures", body, key=key or self.fresh_key())
+    async def capture(
+        self, authorisation_id: str, *, key: str | None = None, till: SandboxTerminal | None = None, **body: Any
+    ) -> Reply:
+        path = f"/v1/authorizations/{authorisation_id}/captures"
+        return await self.post(path, body, key=key or self.fresh_key(), till=till)
 
-    async def void(self, authorisation_id: str, *, key: str | None = None, **body: Any) -> Reply:
-        return await self.post(f"/v1/authorizations/{authorisation_id}/void", body, key=key or self.fresh_key())
+    async def void(
+        self, authorisation_id: str, *, key: str | None = None, till: SandboxTerminal | None = None, **body: Any
+    ) -> Reply:
+        path = f"/v1/authorizations/{authorisation_id}/void"
+        return await self.post(path, body, key=key or self.fresh_key(), till=till)
 
     async def balance(self, card: SandboxCard | None = None, *, till: SandboxTerminal | None = None) -> Reply:
         number = (card or self.card).card_number
         return await self.post("/v1/balance-inquiries", {"card_number": number}, till=till)
+
+    async def change(self, **programme: Any) -> None:
+        """The programme's row has these values from now on."""
+        for column, value in programme.items():
+            await self.database.execute(f"UPDATE programme SET {column} = $1", value)
+
+    async def month(self, month: date, card: SandboxCard | None = None) -> tuple[int, int]:
+        """Rupiah and packages that the family has used of the month's allowance."""
+        row = await self.database.fetchrow(
+            "SELECT used_rupiah, packages_used FROM allowance WHERE beneficiary_id = $1 AND month = $2",
+            (card or self.card).beneficiary_id,
+            month,
+        )
+        return (0, 0) if row is None else tuple(row)
 
     async def wallet(self, card: SandboxCard | None = None) -> tuple[int, int, int]:
         """available, held, spent."""

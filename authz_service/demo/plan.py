@@ -20,7 +20,7 @@ DAWN: Final = time(6)
 NIGHT: Final = time(22)
 
 
-class DemoFailed(Exception):
+class QuarterFailedError(Exception):
     """The quarter did not go as the programme's terms say; the message is one sentence."""
 
 
@@ -46,8 +46,8 @@ class Shop:
     merchant_id: MerchantId
     terminal_id: TerminalId
     district_code: str
-    opens_at: time
-    closes_at: time
+    opens_at: time | None
+    closes_at: time | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,8 +137,10 @@ class Vouching:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LateCapture:
-    """The shop captures the sale that it left open; too late if the hold has ended."""
+    """The shop captures what it left open on an earlier day; too late if the hold has ended."""
 
+    sold_on: date
+    amount_rupiah: int
     has_expired: bool
 
 

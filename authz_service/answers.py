@@ -13,7 +13,7 @@ from authz_service.holds import Hold
 from authz_service.requests import Purchase
 from authz_service.rules.decide import Decision, Refusal
 from authz_service.rules.facts import Facts
-from authz_service.rules.message import decision_message, left_message, line_of, refusal_message
+from authz_service.rules.message import balance_message, decision_message, line_of, refusal_message
 from authz_service.rules.money import Room, VoucherUse
 from authz_service.vocabulary import HoldStatus
 
@@ -51,7 +51,7 @@ def decision_document(
     document: Document = {} if identity is None else {"id": identity.authorisation_id}
     document |= {
         "decision": "approved" if decision.approved else "declined",
-        "status": _first_status(decision, hold),
+        "status": hold.status if hold else HoldStatus.DECLINED,
         "response_code": _response_code(decision),
         "reason": _reason(decision),
         "approval_code": identity.approval_code if identity else None,
@@ -75,7 +75,7 @@ def decision_document(
     document |= {
         "message": decision_message(purchase, facts, decision),
         "vouchers_used": [_voucher_document(use) for use in decision.voucher_uses],
-        "merchant_id": facts.shop.merchant_id if facts.shop else None,
+        "merchant_id": facts.terminal.merchant_id,
         "terminal_id": facts.terminal.terminal_id,
         "stan": purchase.stan,
         "expires_at": shown(identity.expires_at, programme.zone) if identity and identity.expires_at else None,
@@ -87,7 +87,6 @@ def decision_document(
 def balance_document(facts: Facts, refusals: list[Refusal], room: Room | None, largest: int) -> Document:
     """The answer of a balance inquiry; `room` None where the shop, card or family may not ask."""
     first = refusals[0] if refusals else None
-    left = left_message(room) if room is not None else ""
     document: Document = {
         "decision": "approved" if first is None else "declined",
         "response_code": CODE_APPROVED if first is None else first.reason.response_code,
@@ -105,10 +104,9 @@ def balance_document(facts: Facts, refusals: list[Refusal], room: Room | None, l
     }
     if room is not None:
         document["remaining"] = _remaining_document(room, facts)
-    said = refusal_message(first, facts, room, None) if first is not None else ""
     document |= {
-        "message": " ".join(part for part in (said, left) if part),
-        "merchant_id": facts.shop.merchant_id if facts.shop else None,
+        "message": balance_message(facts, first, room),
+        "merchant_id": facts.terminal.merchant_id,
         "terminal_id": facts.terminal.terminal_id,
         "created_at": shown(facts.now, facts.programme.zone),
     }
@@ -132,12 +130,6 @@ def as_it_stands(first_answer: bytes, hold: Hold | None) -> Document:
 def shown(instant: datetime, zone: ZoneInfo) -> str:
     """RFC 3339 with the programme's offset, to the millisecond."""
     return instant.astimezone(zone).isoformat(timespec="milliseconds")
-
-
-def _first_status(decision: Decision, hold: Hold | None) -> HoldStatus:
-    if not decision.approved:
-        return HoldStatus.DECLINED
-    return hold.status if hold else HoldStatus.HELD
 
 
 def _response_code(decision: Decision) -> str:

@@ -34,10 +34,10 @@ from authz_service.ledger.book import NOBODY, FamilyRecord
 from authz_service.problems import CaptureExceedsHold as CaptureExceedsHoldProblem
 from authz_service.problems import KeyReused, NotFound, Problem, StanAlreadyUsed, Unauthenticated
 from authz_service.problems import StateConflict as StateConflictProblem
-from authz_service.registry import BoundTerminal, Reference
+from authz_service.registry import Reference
 from authz_service.requests import BalanceInquiry, Capture, Expiry, Purchase, Void
 from authz_service.rules.decide import WINDOW_RULES, Decision, Refusal, decide, identity_refusals, largest_approvable
-from authz_service.rules.facts import Card, Facts
+from authz_service.rules.facts import Card, Facts, Terminal
 from authz_service.rules.money import packages_of_a_purchase, room_of
 from authz_service.vocabulary import (
     CHANCE_BYTES,
@@ -99,8 +99,8 @@ class Desk:
         body = asked.body
         if isinstance(body, Expiry):
             return self._expire(asked, row)
-        bound = self.reference.terminals.get(asked.principal.key_digest)
-        if bound is None:
+        terminal = self.reference.terminals.get(asked.principal.key_digest)
+        if terminal is None:
             return self._give(asked, Unauthenticated("the terminal key was revoked"))
         if isinstance(body, Purchase) and not asked.dry_run:
             if row["twin_authorisation_id"] is not None:
@@ -111,13 +111,13 @@ class Desk:
             self._stans.add(stan)
         match body:
             case Purchase():
-                return self._purchase(asked, body, row, bound)
+                return self._purchase(asked, body, row, terminal)
             case Capture():
                 return self._capture(asked, body, row)
             case Void():
                 return self._void(asked, row)
             case BalanceInquiry():
-                return self._balance(asked, row, bound)
+                return self._balance(asked, row, terminal)
             case unreachable:
                 assert_never(unreachable)
 
@@ -127,15 +127,15 @@ class Desk:
         status: int = row["known_status"]
         return Answer(status=status, body=row["known_answer"], replayed=True, problem=status >= HTTPStatus.BAD_REQUEST)
 
-    def _purchase(self, asked: Asked, body: Purchase, row: asyncpg.Record, bound: BoundTerminal) -> None:
+    def _purchase(self, asked: Asked, body: Purchase, row: asyncpg.Record, terminal: Terminal) -> None:
         family = self._family(row)
-        facts = self._facts(row, bound, family)
+        facts = self._facts(row, terminal, family)
         decision = decide(body, facts)
-        if asked.dry_run:
-            document = decision_document(body, facts, decision, None, None)
-            return self._give(asked, Answer(status=OK, body=orjson.dumps(document)), rests_on=self._who(family))
         authorisation_id = AuthorisationId(self._new_id("auth"))
         hold = self._hold(authorisation_id, body, facts, decision)
+        if asked.dry_run:
+            document = decision_document(body, facts, decision, None, hold)
+            return self._give(asked, Answer(status=OK, body=orjson.dumps(document)), rests_on=self._who(family))
         if family is not None and hold is not None:
             family.place(hold, decision, _moves(hold), self.now, self._new_id)
         identity = Identity(
@@ -196,9 +196,9 @@ class Desk:
             self._written.add(family.record.beneficiary_id)
         return self._give(asked, Answer(status=OK, body=b""), rests_on=self._who(family))
 
-    def _balance(self, asked: Asked, row: asyncpg.Record, bound: BoundTerminal) -> None:
+    def _balance(self, asked: Asked, row: asyncpg.Record, terminal: Terminal) -> None:
         family = self._family(row)
-        facts = self._facts(row, bound, family)
+        facts = self._facts(row, terminal, family)
         refusals = identity_refusals(facts)
         room, largest = None, 0
         if not refusals and family is not None:
@@ -219,7 +219,7 @@ class Desk:
             family = self.families[who] = family_at_work(row, self.month, self.now, self.reference, self._new_id)
         return family
 
-    def _facts(self, row: asyncpg.Record, bound: BoundTerminal, family: FamilyAtWork | None) -> Facts:
+    def _facts(self, row: asyncpg.Record, terminal: Terminal, family: FamilyAtWork | None) -> Facts:
         card = None
         if row["card_id"] is not None:
             card = Card(
@@ -229,8 +229,8 @@ class Desk:
             now=self.now,
             today=self.now.astimezone(self.reference.programme.zone).date(),
             programme=self.reference.programme,
-            shop=self.reference.shops.get(bound.merchant_id),
-            terminal=bound.terminal,
+            shop=self.reference.shops.get(terminal.merchant_id),
+            terminal=terminal,
             card=card,
             family=family.seen if family is not None else None,
         )

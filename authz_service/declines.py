@@ -58,7 +58,7 @@ class DeclineReason(StrEnum):
 
     @property
     def indonesian(self) -> str:
-        """What is wrong and whom to ask; `{names}` are filled in by `messages.py`."""
+        """What is wrong and whom to ask; `{names}` are filled in by `rules/message.py`."""
         return _ENTRIES[self].indonesian
 
     @property

@@ -86,6 +86,10 @@ class NotFound(Problem):
 class MethodNotAllowed(Problem):
     status, code, title = 405, "method_not_allowed", "This address does not take that method"
 
+    def __init__(self, allowed: str) -> None:
+        super().__init__(f"this address takes {allowed}")
+        self.headers = {"allow": allowed}
+
 
 class InProgress(Problem):
     status, code, title = 409, "in_progress", "The same request is still being decided"

@@ -33,22 +33,13 @@ log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BoundTerminal:
-    """A terminal, the shop that it is bound to and the digest of its key."""
-
-    terminal: Terminal
-    merchant_id: MerchantId
-    key_digest: bytes
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Reference:
     """One programme's reference data at one version."""
 
     version: int
     programme: Programme
     shops: Mapping[MerchantId, Shop]
-    terminals: Mapping[bytes, BoundTerminal]
+    terminals: Mapping[bytes, Terminal]
     """Digest of its key → terminal; a revoked one is not there."""
     companion_labels: Mapping[CompanionId, str]
 
@@ -119,12 +110,12 @@ class Registry:
             self._principals = {
                 digest: Principal(
                     programme_id=programme_id,
-                    terminal_id=bound.terminal.terminal_id,
-                    merchant_id=bound.merchant_id,
+                    terminal_id=terminal.terminal_id,
+                    merchant_id=terminal.merchant_id,
                     key_digest=digest,
                 )
                 for programme_id, reference in references.items()
-                for digest, bound in reference.terminals.items()
+                for digest, terminal in reference.terminals.items()
             }
             self._looked_at = started
 
@@ -228,9 +219,9 @@ def _shop(row: asyncpg.Record) -> Shop:
     )
 
 
-def _terminal(row: asyncpg.Record) -> BoundTerminal:
-    return BoundTerminal(
-        terminal=Terminal(terminal_id=TerminalId(row["terminal_id"]), status=TerminalStatus(row["status"])),
+def _terminal(row: asyncpg.Record) -> Terminal:
+    return Terminal(
+        terminal_id=TerminalId(row["terminal_id"]),
         merchant_id=MerchantId(row["merchant_id"]),
-        key_digest=row["key_digest"],
+        status=TerminalStatus(row["status"]),
     )

@@ -3,6 +3,7 @@
 Every bound here is the contract's or a guard of the books; whoever holds one of these objects need not check again.
 """
 
+import re
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final, Literal, Self
@@ -25,6 +26,9 @@ LINES_LIMIT: Final = 50
 THOUSAND: Final = 1000
 WHOLE_DIGITS: Final = 9
 DECIMALS: Final = 3
+RFC_3339: Final = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?([Zz]|[+-][0-9]{2}:[0-9]{2})"
+)
 EARLIEST_YEAR: Final = 2000
 LATEST_YEAR: Final = 2100
 QUANTITY_PATTERN: Final = r"^[0-9]{1,9}(\.[0-9]{1,3})?$"
@@ -53,7 +57,14 @@ def _in_thousandths(text: object) -> object:
     return int(whole) * THOUSAND + int(fraction.ljust(DECIMALS, "0"))
 
 
-def _as_instant(moment: datetime) -> datetime:
+def _as_instant(text: object) -> datetime:
+    """RFC 3339 with an offset, of this century, in UTC. pydantic itself would take numbers and blanks as well."""
+    if not isinstance(text, str) or not RFC_3339.fullmatch(text):
+        raise PydanticCustomError("datetime_format", "Give a time with offset, for example 2024-12-01T09:15:00+08:00")
+    try:
+        moment = datetime.fromisoformat(text.upper())
+    except ValueError as error:
+        raise PydanticCustomError("datetime_value", "There is no such date, time or offset") from error
     if not EARLIEST_YEAR <= moment.year <= LATEST_YEAR:
         raise PydanticCustomError("datetime_range", "Give a time of this century")
     return moment.astimezone(UTC)
@@ -63,13 +74,18 @@ Rupiah = Annotated[int, Field(gt=0, le=MONEY_LIMIT_RUPIAH)]
 Label = Annotated[str, StringConstraints(min_length=1, max_length=64), AfterValidator(_without_control_characters)]
 CardNumber = Annotated[str, StringConstraints(pattern=r"^[0-9]{12,19}$")]
 Stan = Annotated[str, StringConstraints(pattern=r"^[0-9]{6}$")]
-Instant = Annotated[AwareDatetime, AfterValidator(_as_instant)]
+Instant = Annotated[
+    AwareDatetime,
+    BeforeValidator(
+        _as_instant, json_schema_input_type=Annotated[str, Field(json_schema_extra={"format": "date-time"})]
+    ),
+]
 PinBlock = Annotated[str, StringConstraints(pattern=r"^[0-9A-Fa-f]{16,32}$")]
 PublicId = Annotated[str, StringConstraints(pattern=r"^[a-z]{3,4}_[0-9a-z]{1,40}$")]
 Quantity = Annotated[
     int,
-    BeforeValidator(_in_thousandths, json_schema_input_type=Annotated[str, Field(pattern=QUANTITY_PATTERN)]),
     Field(gt=0),
+    BeforeValidator(_in_thousandths, json_schema_input_type=Annotated[str, Field(pattern=QUANTITY_PATTERN)]),
 ]
 
 

@@ -49,7 +49,7 @@ def serve(settings: Settings) -> None:
 def served(
     environment: Mapping[str, str], port: int, log_file: Path, *, start_seconds: float, stop_seconds: float
 ) -> Iterator[str]:
-    """`authz serve` runs in a process of its own, logs to `log_file`, is ready, and ends with the block; its address."""
+    """`authz serve` runs in a process of its own, logs to `log_file`, is ready, ends with the block; its address."""
     with log_file.open("ab") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "authz_service.cli", "serve", "--sandbox"],

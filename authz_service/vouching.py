@@ -9,7 +9,6 @@ import asyncpg
 from authz_service.clock import month_end
 from authz_service.vocabulary import CHANCE_BYTES, Chance, VoucherId, new_id
 
-
 _INSERT: Final = """
 INSERT INTO voucher (programme_id, voucher_id, beneficiary_id, companion_id, month, extra_rupiah, extra_packages,
                      used_rupiah, packages_used, reason, created_at, expires_at)

@@ -133,7 +133,7 @@ def a_shop(**changes: Any) -> Shop:
 
 
 def a_terminal(**changes: Any) -> Terminal:
-    return replace(Terminal(terminal_id=TerminalId("trm_1"), status=TerminalStatus.ACTIVE), **changes)
+    return replace(Terminal(terminal_id=TerminalId("trm_1"), merchant_id=MerchantId("mrc_1"), status=TerminalStatus.ACTIVE), **changes)
 
 
 def a_card(**changes: Any) -> Card:
@@ -208,7 +208,7 @@ def a_priced_line(
     category: str | None = None,
     unit: str | None = None,
 ) -> Line:
-    """With details; category and unit are those of the list, the amount is quantity × unit price."""
+    """With details; category and unit are those of the list, the amount is quantity times unit price."""
     known = next((each for each in _SAMARINDA.products.values() if each.name == product), a_product())
     thousandths = int(Decimal(quantity) * THOUSAND)
     return Line(
@@ -268,7 +268,7 @@ def reasons(decision: Decision) -> list[str]:
 
 
 @st.composite
-def any_family(draw: st.DrawFn, programme: Programme) -> Family:
+def any_family(draw: st.DrawFn, /, programme: Programme) -> Family:
     """A family at any point that a month can come to: the ordinary allowance first, the rest covered by vouchers."""
     rupiah = st.integers(0, 700_000)
     cap = programme.month_cap_rupiah
@@ -300,7 +300,7 @@ def any_family(draw: st.DrawFn, programme: Programme) -> Family:
 
 
 @st.composite
-def any_programme(draw: st.DrawFn, **changes: Any) -> Programme:
+def any_programme(draw: st.DrawFn, /, **changes: Any) -> Programme:
     """Every way of counting packages, with and without each limit."""
     counting = draw(st.sampled_from(PackageCounting))
     package = st.just(300_000) if counting is PackageCounting.BY_VALUE else st.sampled_from([None, 300_000, 137_501])

@@ -12,6 +12,8 @@ from authz_service.problems import Invalid, NotJson, Problem
 
 _SAFE_NAME: Final = re.compile(r"[a-z_]{1,40}")
 _WHOLE: Final = "body"
+DEPTH_LIMIT: Final = 8
+"""A request has three levels."""
 T = TypeVar("T")
 
 
@@ -23,7 +25,9 @@ def parse(adapter: TypeAdapter[T], body: bytes) -> T:
         raise NotJson("the body is not JSON in UTF-8") from error
     if not isinstance(document, dict):
         raise Invalid([{"field": _WHOLE, "code": "object_type", "detail": "Give a JSON object"}])
-    if _may_repeat_a_member(body, document) and _repeats_a_member(body):
+    colons = _colons(document, DEPTH_LIMIT)
+    # Cheap, and never wrong in saying no: without escapes, each `:` outside of a string belongs to one member.
+    if (b"\\" in body or body.count(b":") != colons) and _repeats_a_member(body):
         raise NotJson("a member stands twice in an object")
     try:
         return adapter.validate_json(body)
@@ -56,19 +60,17 @@ def _path(places: tuple[int | str, ...]) -> str:
     return path or _WHOLE
 
 
-def _may_repeat_a_member(body: bytes, document: dict[str, Any]) -> bool:
-    """Cheap and never wrong in saying no: without escapes, each `:` outside of a value belongs to one member."""
-    return b"\\" in body or body.count(b":") != _colons(document)
-
-
-def _colons(value: Any) -> int:
+def _colons(value: Any, depth_left: int) -> int:
+    """How many a body has that repeats no member; raises Invalid where it is nested deeper than any request."""
     if isinstance(value, str):
         return value.count(":")
+    if not isinstance(value, dict | list):
+        return 0
+    if depth_left == 0:
+        raise Invalid([{"field": _WHOLE, "code": "too_deep", "detail": "The body is nested too deeply"}])
     if isinstance(value, dict):
-        return sum(1 + name.count(":") + _colons(each) for name, each in value.items())
-    if isinstance(value, list):
-        return sum(map(_colons, value))
-    return 0
+        return sum(1 + name.count(":") + _colons(each, depth_left - 1) for name, each in value.items())
+    return sum(_colons(each, depth_left - 1) for each in value)
 
 
 def _repeats_a_member(body: bytes) -> bool:

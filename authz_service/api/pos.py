@@ -6,6 +6,7 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
@@ -50,6 +51,7 @@ _TOKEN_LIMIT: Final = 256
 _JSON: Final = (b"content-type", b"application/json")
 _PROBLEM: Final = (b"content-type", b"application/problem+json")
 _NOT_STORED: Final = (b"cache-control", b"no-store")
+_ASK_AGAIN: Final = (b"cache-control", b"no-cache")
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -129,10 +131,12 @@ class PosDoor:
                 return await self._authorisation(arrived, authorisation_id)
             case "GET", ("catalogue",):
                 return await self._catalogue(arrived)
-            case _, ("authorizations",) | ("authorizations", _) | ("balance-inquiries",) | ("catalogue",):
-                raise MethodNotAllowed("this address does not take that method")
+            case _, ("authorizations",) | ("balance-inquiries",):
+                raise MethodNotAllowed("POST")
+            case _, ("authorizations", _) | ("catalogue",):
+                raise MethodNotAllowed("GET")
             case _, ("authorizations", _, call) if call in LATER_CALLS:
-                raise MethodNotAllowed("this address does not take that method")
+                raise MethodNotAllowed("POST")
             case _:
                 raise NotFound("there is nothing at this address")
 
@@ -186,9 +190,9 @@ class PosDoor:
         shop = reference.shops.get(principal.merchant_id)
         today = now.astimezone(reference.programme.zone).date()
         listed = catalogue(reference, today, shop.district_code if shop else None)
-        headers = [(b"etag", listed.etag.encode())]
+        headers = [(b"etag", listed.etag.encode()), _ASK_AGAIN]
         if _etag_matches(arrived.headers.get(b"if-none-match", b""), listed.etag):
-            return "catalogue", Answer(status=304, body=b""), headers
+            return "catalogue", Answer(status=HTTPStatus.NOT_MODIFIED, body=b""), headers
         return "catalogue", Answer(status=OK, body=listed.body), headers
 
     async def _principal(self, arrived: Arrived) -> Principal:
@@ -293,7 +297,10 @@ def _problem(problem: Problem, request_id: str) -> tuple[Answer, Headers]:
 
 
 async def _send(send: Send, answer: Answer, headers: Headers, request_id: str) -> None:
-    kind = _PROBLEM if answer.problem else _JSON
-    fixed = [kind, _NOT_STORED, (b"content-length", b"%d" % len(answer.body)), (b"x-request-id", request_id.encode())]
+    fixed = [(b"x-request-id", request_id.encode())]
+    if answer.status != HTTPStatus.NOT_MODIFIED:
+        fixed += [_PROBLEM if answer.problem else _JSON, (b"content-length", b"%d" % len(answer.body))]
+    if _ASK_AGAIN not in headers:
+        fixed.append(_NOT_STORED)
     await send({"type": "http.response.start", "status": answer.status, "headers": [*fixed, *headers]})
     await send({"type": "http.response.body", "body": answer.body})

@@ -72,7 +72,7 @@ class Programme:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shop:
-    """A warung KUBE. In the programme from `admitted_on` to `leaves_on`, both counted; hours are local, None: always."""
+    """A warung KUBE. In the programme from `admitted_on` to `leaves_on`, both counted; hours are local, if any."""
 
     merchant_id: MerchantId
     name: str
@@ -86,7 +86,10 @@ class Shop:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terminal:
+    """A till, and the shop whose key it has."""
+
     terminal_id: TerminalId
+    merchant_id: MerchantId
     status: TerminalStatus
 
 

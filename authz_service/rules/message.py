@@ -31,13 +31,27 @@ def decision_message(purchase: Purchase, facts: Facts, decision: Decision) -> st
     if not decision.approved:
         first = decision.refusals[0]
         said = refusal_message(first, facts, decision.room, line_of(purchase.lines, first))
-        if first.reason in _MONEY and decision.largest_rupiah > 0:
+        if first.reason in _MONEY and decision.largest_rupiah > 0 and not _says_it_already(first, decision):
             said += f" Sekarang bisa belanja sampai {in_rupiah(decision.largest_rupiah)}."
         return said
     paid = f"Disetujui {in_rupiah(decision.approved_rupiah)}."
     if decision.tender_due_rupiah:
         paid = f"Disetujui {in_rupiah(decision.approved_rupiah)}, kurang bayar {in_rupiah(decision.tender_due_rupiah)}."
     return paid if decision.room is None else f"{paid} {left_message(decision.room)}"
+
+
+def _says_it_already(first: Refusal, decision: Decision) -> bool:
+    """The package's value is in its own sentence."""
+    is_package = first.reason is DeclineReason.PACKAGE_CAP_EXCEEDED
+    return is_package and decision.room is not None and decision.largest_rupiah == decision.room.package_rupiah
+
+
+def balance_message(facts: Facts, first: Refusal | None, room: Room | None) -> str:
+    """What the family has, and what stands in the way of using it."""
+    if first is None:
+        return left_message(room) if room is not None else ""
+    said = refusal_message(first, facts, room, None)
+    return said if room is None else f"{said} Sisa bantuan {in_rupiah(room.programme_rupiah)}."
 
 
 def left_message(room: Room) -> str:

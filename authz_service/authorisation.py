@@ -32,7 +32,7 @@ from authz_service.holds import CaptureExceedsHold, Hold, Move, StateConflict, c
 from authz_service.keys import KEY_ID
 from authz_service.ledger.book import NOBODY, FamilyRecord
 from authz_service.problems import CaptureExceedsHold as CaptureExceedsHoldProblem
-from authz_service.problems import KeyReused, NotFound, Problem, StanAlreadyUsed, Unauthenticated
+from authz_service.problems import KeyReused, NotFound, NotYours, Problem, StanAlreadyUsed, Unauthenticated
 from authz_service.problems import StateConflict as StateConflictProblem
 from authz_service.registry import Reference
 from authz_service.requests import BalanceInquiry, Capture, Expiry, Purchase, Void
@@ -51,7 +51,7 @@ from authz_service.vocabulary import (
     approval_code,
     new_id,
 )
-from authz_service.waiting import Asked
+from authz_service.waiting import Asked, Body
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +102,8 @@ class Desk:
         terminal = self.reference.terminals.get(asked.principal.key_digest)
         if terminal is None:
             return self._give(asked, Unauthenticated("the terminal key was revoked"))
+        if not _is_of(body, terminal):
+            return self._give(asked, NotYours("merchant_id or terminal_id is not that of the terminal key"))
         if isinstance(body, Purchase) and not asked.dry_run:
             if row["twin_authorisation_id"] is not None:
                 return self._give(asked, _stan_already_used(row["twin_authorisation_id"]))
@@ -113,9 +115,9 @@ class Desk:
             case Purchase():
                 return self._purchase(asked, body, row, terminal)
             case Capture():
-                return self._capture(asked, body, row)
+                return self._capture(asked, body, row, terminal)
             case Void():
-                return self._void(asked, row)
+                return self._void(asked, row, terminal)
             case BalanceInquiry():
                 return self._balance(asked, row, terminal)
             case unreachable:
@@ -155,8 +157,8 @@ class Desk:
         given = Given(asked=asked, outcome=answer, rests_on=record.beneficiary_id, decided=reason, asks_for_cash=cash)
         return self.given.append(given)
 
-    def _capture(self, asked: Asked, body: Capture, row: asyncpg.Record) -> None:
-        if row["target_merchant_id"] != asked.principal.merchant_id:
+    def _capture(self, asked: Asked, body: Capture, row: asyncpg.Record, terminal: Terminal) -> None:
+        if row["target_merchant_id"] != terminal.merchant_id:
             return self._give(asked, NotFound("this shop has no such authorisation"))
         family, hold = self._target(row)
         if family is None or hold is None:
@@ -177,8 +179,8 @@ class Desk:
         }
         return self._accept(asked, family, hold, CREATED, document)
 
-    def _void(self, asked: Asked, row: asyncpg.Record) -> None:
-        if row["target_merchant_id"] != asked.principal.merchant_id:
+    def _void(self, asked: Asked, row: asyncpg.Record, terminal: Terminal) -> None:
+        if row["target_merchant_id"] != terminal.merchant_id:
             return self._give(asked, NotFound("this shop has no such authorisation"))
         family, hold = self._target(row)
         if family is None or hold is None:
@@ -330,8 +332,8 @@ class Desk:
         return (
             authorisation_id,
             self.now,
-            asked.principal.merchant_id,
-            asked.principal.terminal_id,
+            facts.terminal.merchant_id,
+            facts.terminal.terminal_id,
             row["card_id"],
             self.month,
             APPROVED if decision.approved else decision.refusals[0].reason,
@@ -362,6 +364,8 @@ def _journal(
             "terminal": facts.terminal.status,
             "card": facts.card.status if facts.card else None,
             "family": facts.family.status if facts.family else None,
+            "window": [facts.programme.starts_at, facts.programme.ends_at],
+            "package": facts.programme.package_rupiah,
             "available": facts.family.available_rupiah if facts.family else None,
             "month": month and [month.cap_rupiah, month.packages_cap, month.used_rupiah, month.packages_used,
                                 month.covered_rupiah, month.covered_packages],
@@ -381,7 +385,7 @@ def _moves(hold: Hold) -> tuple[Move, ...]:
 
 def _stan_already_used(authorisation_id: str) -> Problem:
     return StanAlreadyUsed(
-        "this STAN and terminal_time belong to an earlier request", authorisation_id=authorisation_id
+        "this STAN and terminal_time belong to an earlier request", authorization_id=authorisation_id
     )
 
 
@@ -391,3 +395,10 @@ def _state_conflict(status: HoldStatus) -> Problem:
 
 def _capture_exceeds(refusal: CaptureExceedsHold) -> Problem:
     return CaptureExceedsHoldProblem("amount is more than is held", held_amount=refusal.held_rupiah)
+
+
+def _is_of(body: Body, terminal: Terminal) -> bool:
+    """A till may say who it is; then it must be right."""
+    if not isinstance(body, Purchase | BalanceInquiry):
+        return True
+    return body.merchant_id in {None, terminal.merchant_id} and body.terminal_id in {None, terminal.terminal_id}

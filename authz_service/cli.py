@@ -23,7 +23,7 @@ from authz_service.ledger.audit import check, render
 from authz_service.serving import NotServedError, require_free_port, serve
 from authz_service.settings import SANDBOX_ROOT_KEY, Settings
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 ledger = typer.Typer(no_args_is_help=True, help="The books.")
 app.add_typer(ledger, name="ledger")
 console = Console()

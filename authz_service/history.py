@@ -22,7 +22,7 @@ _TRANSFERS: Final = """
 SELECT transfer_id, kind, cause, amount_rupiah, created_at
   FROM transfer
  WHERE programme_id = $1 AND authorisation_id = $2
- ORDER BY created_at, transfer_id
+ ORDER BY created_at, array_position(ARRAY['hold', 'post', 'release', 'refund'], kind), transfer_id
 """
 _VOUCHER_USES: Final = """
 SELECT u.voucher_id, u.used_rupiah, u.packages_used

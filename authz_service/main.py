@@ -7,12 +7,14 @@ import uuid
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
 
 import asyncpg
 import structlog
-from fastapi import FastAPI
+from fastapi import FastAPI, Request, Response
 from fastapi_offline import FastAPIOffline
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from authz_service import __version__, logs
@@ -24,6 +26,7 @@ from authz_service.database import connect_hot, open_office_pool, require_schema
 from authz_service.idempotency import Hint
 from authz_service.keys import Keys
 from authz_service.lanes import Lane
+from authz_service.problems import MethodNotAllowed, NotFound, Problem
 from authz_service.registry import Registry
 from authz_service.settings import Settings, settings_from_environment
 from authz_service.sweeping import Sweeper
@@ -142,8 +145,23 @@ def _framework(service: Service) -> FastAPI:
         lifespan=service.lifespan,
     )
     app.include_router(operations(service.is_ready))
+    app.add_exception_handler(HTTPException, _as_problem)
     documented(app)
     return app
+
+
+async def _as_problem(_: Request, error: Exception) -> Response:
+    """The framework's own refusals have the contract's form, too."""
+    problem: Problem = NotFound("there is nothing at this address")
+    if isinstance(error, HTTPException) and error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        problem = MethodNotAllowed((error.headers or {}).get("Allow", "GET"))
+    request_id = f"req_{uuid.uuid4().hex}"
+    return Response(
+        problem.document(request_id),
+        problem.status,
+        headers={**problem.headers, "x-request-id": request_id},
+        media_type="application/problem+json",
+    )
 
 
 async def _stop(tasks: list["asyncio.Task[Any]"]) -> None:

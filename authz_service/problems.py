@@ -136,7 +136,6 @@ class KeyReused(Problem):
 
 class CaptureExceedsHold(Problem):
     status, code, title = 422, "capture_exceeds_hold", "More than what is held"
-    response_code = "13"
     message = "Jumlah melebihi yang ditahan. Periksa jumlahnya."
 
 

@@ -34,7 +34,7 @@ from authz_service.vocabulary import (
     VoucherId,
 )
 
-quickly = settings(deadline=None, max_examples=200)
+quickly = settings(deadline=None, max_examples=100)
 """For properties: a busy machine is not a failure."""
 
 
@@ -133,7 +133,10 @@ def a_shop(**changes: Any) -> Shop:
 
 
 def a_terminal(**changes: Any) -> Terminal:
-    return replace(Terminal(terminal_id=TerminalId("trm_1"), merchant_id=MerchantId("mrc_1"), status=TerminalStatus.ACTIVE), **changes)
+    return replace(
+        Terminal(terminal_id=TerminalId("trm_1"), merchant_id=MerchantId("mrc_1"), status=TerminalStatus.ACTIVE),
+        **changes,
+    )
 
 
 def a_card(**changes: Any) -> Card:

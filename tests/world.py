@@ -1,7 +1,11 @@
 """A running service over real HTTP, its database, its clock, and hands to play tills and operators with."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
@@ -14,11 +18,12 @@ import aiohttp
 import asyncpg
 import orjson
 import uvicorn
-from authz_service.ledger.audit import check
 from pydantic import SecretStr
 
 from authz_service.clock import ShiftedClock
+from authz_service.ledger.audit import check
 from authz_service.main import Service
+from authz_service.problems import SYSTEM_FAULT_MESSAGE
 from authz_service.sandbox import SandboxCard, SandboxTerminal, SandboxTills
 from authz_service.settings import Settings
 
@@ -62,6 +67,23 @@ class Reply:
 
     def __getitem__(self, name: str) -> Any:
         return self.body[name]
+
+
+async def answered(send: Callable[..., Awaitable[Reply]], *request: Any, **more: Any) -> Reply:
+    """Repeats the request unchanged until it is answered, as a till must."""
+    for _ in range(100):
+        try:
+            reply = await send(*request, **more)
+        except aiohttp.ClientConnectionError:
+            await asyncio.sleep(0.02)
+            continue
+        if reply.status not in {429, 503}:
+            return reply
+        # Incident 9: a fault never reads as a lack of money.
+        assert reply["message"] == SYSTEM_FAULT_MESSAGE
+        assert (reply["response_code"], reply["retryable"], reply.headers["retry-after"]) == ("91", True, "1")
+        await asyncio.sleep(0.02)
+    raise AssertionError("never answered")
 
 
 @dataclass(slots=True)
@@ -125,8 +147,10 @@ class World:
         async with self.http.post(self.base_url + path, data=data, headers=headers, **more) as response:
             return Reply(response.status, await response.read(), {k.lower(): v for k, v in response.headers.items()})
 
-    async def get(self, path: str, *, till: SandboxTerminal | None = None, **headers: str) -> Reply:
-        sent = {"authorization": f"Bearer {(till or self.till).key}", **headers}
+    async def get(
+        self, path: str, *, till: SandboxTerminal | None = None, headers: Mapping[str, str] | None = None
+    ) -> Reply:
+        sent = {"authorization": f"Bearer {(till or self.till).key}", **(headers or {})}
         async with self.http.get(self.base_url + path, headers=sent) as response:
             return Reply(response.status, await response.read(), {k.lower(): v for k, v in response.headers.items()})
 
@@ -211,3 +235,58 @@ async def running(
         await database.close()
         server.should_exit = True
         await serving
+
+
+_CHILD = """
+import socket, sys, uvicorn
+from authz_service.main import create_app
+config = uvicorn.Config(create_app(), access_log=False, ws="none")
+uvicorn.Server(config).run(sockets=[socket.socket(fileno=int(sys.argv[1]))])
+"""
+
+
+@dataclass(slots=True)
+class Child:
+    """The service in a process of its own. What it is killed with, it was not asked."""
+
+    listening: socket.socket
+    environment: dict[str, str]
+    log: Path
+    process: "subprocess.Popen[bytes]"
+
+    @staticmethod
+    def born(listening: socket.socket, environment: dict[str, str], log: Path) -> "subprocess.Popen[bytes]":
+        with log.open("ab") as file:
+            command = [sys.executable, "-c", _CHILD, str(listening.fileno())]
+            return subprocess.Popen(command, env=environment, pass_fds=[listening.fileno()], stdout=file, stderr=file)
+
+    def kill_and_restart(self) -> None:
+        """SIGKILL; callers of the new one wait at the same socket until it answers."""
+        self.process.kill()
+        self.process.wait()
+        self.process = self.born(self.listening, self.environment, self.log)
+
+
+@asynccontextmanager
+async def running_child(
+    database_url: str, redis_url: str, directory: Path, tills: SandboxTills
+) -> AsyncIterator[tuple[World, Child]]:
+    """The service in a child process, at A_MORNING; what it logs is in `directory`."""
+    clock = ShiftedClock.create(directory / "clock", A_MORNING)
+    addresses = {
+        "DATABASE_URL": database_url,
+        "REDIS_URL": redis_url,
+        "AUTHZ_CLOCK_OFFSET_FILE": str(directory / "clock"),
+    }
+    environment, log = {**os.environ, **addresses}, directory / "child.log"
+    with socket.create_server(("127.0.0.1", 0), backlog=512) as listening:
+        child = Child(listening, environment, log, Child.born(listening, environment, log))
+        database = await asyncpg.connect(database_url)
+        try:
+            async with aiohttp.ClientSession() as http:
+                base_url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+                yield World(base_url, http, database, clock, tills, Settings()), child
+        finally:
+            await database.close()
+            child.process.terminate()
+            child.process.wait(10)

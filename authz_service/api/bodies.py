@@ -2,6 +2,7 @@
 
 import json
 import re
+from math import isfinite
 from typing import Any, Final, TypeVar
 
 import orjson
@@ -21,8 +22,8 @@ def parse(adapter: TypeAdapter[T], body: bytes) -> T:
     """The request in `body`; raises NotJson or Invalid."""
     try:
         document = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise NotJson("the body is not JSON in UTF-8") from error
+    except orjson.JSONDecodeError:
+        raise _not_read(adapter, body) from None
     if not isinstance(document, dict):
         raise Invalid([{"field": _WHOLE, "code": "object_type", "detail": "Give a JSON object"}])
     colons = _colons(document, DEPTH_LIMIT)
@@ -37,9 +38,10 @@ def parse(adapter: TypeAdapter[T], body: bytes) -> T:
 
 def invalid(error: ValidationError) -> Problem:
     """Each field that is wrong, by name, and what it should be."""
-    return Invalid(
-        [_told(each) for each in error.errors(include_input=False, include_url=False, include_context=False)]
-    )
+    errors = error.errors(include_input=False, include_url=False, include_context=False)
+    # A list with a wrong line is not too short as well, although pydantic says so.
+    inner = {each["loc"][:depth] for each in errors for depth in range(len(each["loc"]))}
+    return Invalid([_told(each) for each in errors if each["loc"] not in inner])
 
 
 def _told(error: ErrorDetails) -> dict[str, str]:
@@ -74,16 +76,35 @@ def _colons(value: Any, depth_left: int) -> int:
 
 
 def _repeats_a_member(body: bytes) -> bool:
-    class RepeatedError(Exception):
-        pass
+    repeated = False
 
-    def once(members: list[tuple[str, Any]]) -> dict[str, Any]:
-        if len({name for name, _ in members}) != len(members):
-            raise RepeatedError
-        return dict(members)
+    def noticed(members: list[tuple[str, Any]]) -> None:
+        nonlocal repeated
+        repeated = repeated or len({name for name, _ in members}) != len(members)
+
+    json.loads(body, object_pairs_hook=noticed)
+    return repeated
+
+
+def _not_read(adapter: TypeAdapter[T], body: bytes) -> Problem:
+    """orjson also gives up on a number beyond every float; that is JSON, and not valid."""
+    too_large = False
+
+    def noticed(number: str) -> None:
+        nonlocal too_large
+        too_large = too_large or not isfinite(float(number))
+
+    def refused(_: str) -> None:
+        raise ValueError
 
     try:
-        json.loads(body, object_pairs_hook=once)
-    except RepeatedError:
-        return True
-    return False
+        json.loads(body.decode(), parse_int=noticed, parse_float=noticed, parse_constant=refused)
+    except (ValueError, RecursionError):
+        too_large = False
+    if too_large:
+        try:
+            adapter.validate_json(body)
+        except ValidationError as error:
+            return invalid(error)
+        return Invalid([{"field": _WHOLE, "code": "number_too_large", "detail": "A number is too large"}])
+    return NotJson("the body is not JSON in UTF-8")

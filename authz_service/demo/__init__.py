@@ -1,9 +1,14 @@
 """The quarter played for real: 987 families at 27 tills, over HTTP, on a clock that runs October to December 2024.
 
-    baskets.json → goods.py      what lies on the counter, at each shop's own prices
-    plan.py, purse.py            a quarter as data, and what a family may still spend by the programme's terms
-    stories.py, shoppers.py      who buys what, where and when, and what goes wrong: pure, the same for the same seed
-    tills.py, office.py          the two ways in: the terminals' HTTP calls, the operators' changes and vouchers
-    quarter.py                   plays the plan, day by day, and compares every answer with what the terms say
-    report.py                    what the database says about it afterwards
+    baskets.json, goods.py      what lies on the counter, at each shop's own prices
+    town.py, market.py          the programme's terms, its shops and its families
+    plan.py, purse.py           a quarter as data; what a family may still spend by the programme's terms
+    teller.py, stories.py       what goes wrong beside the shopping: cards, families, shops, hours
+    habits.py, customer.py      how often what happens; one family at the till
+    shoppers.py                 who buys where and when
+    tills.py, office.py         the two ways in: the terminals' HTTP calls; the operators' changes and vouchers
+    quarter.py, progress.py     plays the plan, day by day, and compares every answer with what the terms say
+    figures.py, report.py       what the database says about it afterwards
+
+All down to `shoppers.py` is pure, and the same for the same seed.
 """

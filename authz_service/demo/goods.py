@@ -14,7 +14,7 @@ from authz_service.requests import THOUSAND, times_quantity
 
 GIVEN_AS_THEY_ARE: Final = 0.1
 """How many baskets of a size are one of the given ones, at their own prices."""
-FILLED_UP: Final = 0.75
+FILLED_UP: Final = 0.9
 """How often a family whose basket has room for one thing more takes it."""
 
 
@@ -162,7 +162,12 @@ class Stall:
         if goods.details_optional and not self._sends_all_details:
             return BasketLine(category=goods.category, amount=amount)
         return BasketLine(
-            category=goods.category, amount=amount, product=product, unit=goods.unit, quantity=quantity, unit_price=price
+            category=goods.category,
+            amount=amount,
+            product=product,
+            unit=goods.unit,
+            quantity=quantity,
+            unit_price=price,
         )
 
 

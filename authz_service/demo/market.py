@@ -6,15 +6,14 @@ from random import Random
 from typing import Final
 
 from authz_service.demo.goods import Basket, Goods, Size, Stall
-from authz_service.demo.plan import Shop, Town
+from authz_service.demo.town import DemoFailedError, Shop, Town
 from authz_service.vocabulary import MerchantId
 
 IN_OWN_KECAMATAN: Final = 0.88
 AT_FAVOURITE: Final = 0.7
 SENDS_ALL_DETAILS: Final = 0.8
 """How many shops send details of goods that need none."""
-USUAL_HOURS: Final = (time(7), time(20))
-"""Of shops whose hours the programme leaves open."""
+FEWEST_SHOPS: Final = 4
 MORNING: Final = (9.5, 1.3)
 AFTERNOON: Final = (16.5, 1.4)
 """When people shop: the hour in the middle, and how far around it."""
@@ -32,9 +31,9 @@ class Market:
             for shop in town.shops
         }
         self._closed: dict[MerchantId, tuple[date, date]] = {}
-        last = min(shop.closes_at or USUAL_HOURS[1] for shop in town.shops)
         # Nobody is sent to a till so late that the first shop could close meanwhile.
-        self._last_minute = _minutes(last) - QUARTER_OF_AN_HOUR
+        self._last_minute = min(_minutes(shop.closes_at) for shop in town.shops) - QUARTER_OF_AN_HOUR
+        self.dispensable, self.night_shop = _special(town.shops)
 
     def stall(self, shop: Shop) -> Stall:
         return self._stalls[shop.merchant_id]
@@ -59,8 +58,9 @@ class Market:
         """When a family stands at the till: within the shop's hours, most often in the morning."""
         middle, around = MORNING if chance.random() < IN_THE_MORNING else AFTERNOON
         minute = round(chance.gauss(middle, around) * 60)
-        first = _minutes(shop.opens_at or USUAL_HOURS[0]) + QUARTER_OF_AN_HOUR
-        minute = max(first + chance.randrange(QUARTER_OF_AN_HOUR), min(minute, self._last_minute - chance.randrange(60)))
+        first = _minutes(shop.opens_at) + QUARTER_OF_AN_HOUR
+        minute = min(minute, self._last_minute - chance.randrange(60))
+        minute = max(minute, first + chance.randrange(QUARTER_OF_AN_HOUR))
         return datetime.combine(day, time(), tzinfo=self.town.terms.zone) + timedelta(minutes=minute)
 
     def _is_closed(self, shop: Shop, day: date) -> bool:
@@ -68,10 +68,13 @@ class Market:
         return first <= day <= last
 
 
-def from_large_kecamatan(shops: Sequence[Shop]) -> list[Shop]:
-    """Shops that have others near, those with the most neighbours first; kept in order otherwise."""
-    neighbours = [sum(other.district_code == shop.district_code for other in shops) for shop in shops]
-    return [shop for _, shop in sorted(zip(neighbours, shops, strict=True), key=lambda pair: -pair[0])]
+def _special(shops: Sequence[Shop]) -> tuple[tuple[Shop, Shop], Shop]:
+    """Two shops that families can do without, because there are others near; and one that may stay open at night."""
+    if len(shops) < FEWEST_SHOPS:
+        raise DemoFailedError("The quarter needs more shops than this programme has.")
+    neighbours = {shop: sum(other.district_code == shop.district_code for other in shops) for shop in shops}
+    suspended, leaver, night_shop, *_ = sorted(shops, key=lambda shop: -neighbours[shop])
+    return (suspended, leaver), night_shop
 
 
 def _minutes(moment: time) -> int:

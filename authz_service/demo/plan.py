@@ -10,60 +10,21 @@ from datetime import date, datetime, time
 from enum import StrEnum
 from itertools import groupby
 from typing import Final
-from zoneinfo import ZoneInfo
 
 from authz_service.declines import DeclineReason
 from authz_service.demo.goods import Basket, total_rupiah
-from authz_service.vocabulary import BeneficiaryId, BeneficiaryStatus, CardStatus, MerchantId, MerchantStatus, TerminalId
+from authz_service.demo.town import Town
+from authz_service.vocabulary import (
+    BeneficiaryId,
+    BeneficiaryStatus,
+    CardStatus,
+    MerchantId,
+    MerchantStatus,
+    TerminalId,
+)
 
 DAWN: Final = time(6)
 NIGHT: Final = time(22)
-
-
-class QuarterFailedError(Exception):
-    """The quarter did not go as the programme's terms say; the message is one sentence."""
-
-
-# --- The town as the plan finds it. ------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Terms:
-    """What the programme's row says."""
-
-    zone: ZoneInfo
-    starts_on: date
-    ends_on: date
-    """The whole day still counts."""
-    entitlement_rupiah: int
-    package_rupiah: int
-    month_cap_rupiah: int
-    month_packages: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Shop:
-    merchant_id: MerchantId
-    terminal_id: TerminalId
-    district_code: str
-    opens_at: time | None
-    closes_at: time | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Family:
-    beneficiary_id: BeneficiaryId
-    district_code: str
-    card_number: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Town:
-    """The programme's terms, its shops and its families, each in a fixed order."""
-
-    terms: Terms
-    shops: tuple[Shop, ...]
-    families: tuple[Family, ...]
 
 
 # --- What happens in a visit. ----------------------------------------------------------------------------------------
@@ -213,7 +174,7 @@ class ShopClosesAt:
 Change = CardStatusSet | CardExpirySet | CardIssued | FamilyStatusSet | ShopStatusSet | ShopLeaves | ShopClosesAt
 
 
-# --- The whole. --------------------------------------------------------------------------------------------------------
+# --- The whole. ------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -232,7 +193,7 @@ class Plan:
     visits: tuple[Visit, ...]
 
     def waves(self) -> list[Wave]:
-        """In order of time; a day has up to three: before dawn, the day with the operators' changes first, the night."""
+        """In order of time; a day has up to three: before dawn, by day with the operators' changes first, at night."""
         zone = self.town.terms.zone
         parts: dict[tuple[date, int], tuple[list[Change], list[Visit]]] = {}
         for change in self.changes:

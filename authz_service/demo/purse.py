@@ -4,7 +4,8 @@ from dataclasses import dataclass, field
 from datetime import date
 
 from authz_service.declines import DeclineReason
-from authz_service.demo.plan import Left, Terms
+from authz_service.demo.plan import Left
+from authz_service.demo.town import Terms
 
 
 @dataclass(slots=True, kw_only=True)

@@ -594,24 +594,23 @@ SELECT format('%s: %s %s, %s, %s, %s; hold %s, %s, %s, %s', authorisation_id, co
     ),
     Invariant(
         name="approvals_are_within_a_package",
-        sentence="No purchase is approved for more than the programme's package.",
+        sentence="No purchase is approved for more than the package that its decision saw.",
         query="""
-SELECT format('%s: approved %s, the package is %s', a.authorisation_id, a.approved_rupiah, p.package_rupiah) AS what
+SELECT format('%s: approved %s, the package was %s', a.authorisation_id, a.approved_rupiah,
+              a.journal #>> '{facts,package}') AS what
   FROM authorisation a
-  JOIN programme p ON p.programme_id = $1
- WHERE a.programme_id = $1 AND a.approved_rupiah > p.package_rupiah
+ WHERE a.programme_id = $1 AND a.approved_rupiah > (a.journal #>> '{facts,package}')::bigint
 """,
     ),
     Invariant(
         name="approvals_are_within_the_programme",
-        sentence="Nothing is approved before the programme starts or from its end on.",
+        sentence="Nothing is approved before the start or from the end of the programme that its decision saw.",
         query="""
-SELECT format('%s: %s; the programme lasts from %s until %s', a.authorisation_id, a.created_at, p.starts_at,
-              p.ends_at) AS what
+SELECT format('%s: %s, the programme: %s', a.authorisation_id, a.created_at, a.journal #>> '{facts,window}') AS what
   FROM authorisation a
-  JOIN programme p ON p.programme_id = $1
  WHERE a.programme_id = $1 AND a.reason = 'approved'
-   AND (a.created_at < p.starts_at OR a.created_at >= p.ends_at)
+   AND (a.created_at < (a.journal #>> '{facts,window,0}')::timestamptz
+        OR a.created_at >= (a.journal #>> '{facts,window,1}')::timestamptz)
 """,
     ),
     Invariant(

@@ -30,6 +30,8 @@ class PricedLine:
     amount_rupiah: int
     counted_rupiah: int
     """Its amount, or its amount at the ceiling."""
+    reduced: bool
+    """Its price is above the ceiling, also where rounding hides it."""
     refused: DeclineReason | None
 
 
@@ -70,14 +72,16 @@ def reject_all(lines: Sequence[Line]) -> tuple[LineOutcome, ...]:
 
 def _priced(number: int, line: Line, facts: Facts) -> PricedLine:
     refused = next((reason for rule in LINE_RULES if (reason := rule(line, facts)) is not None), None)
-    counted = line.amount
-    if refused is None and price_is_above_ceiling(line, facts):
+    counted, reduced = line.amount, refused is None and price_is_above_ceiling(line, facts)
+    if reduced:
         ceiling_rupiah, quantity = ceiling_of(line, facts), line.quantity
         if ceiling_rupiah is not None and quantity is not None:
             counted = times_quantity(ceiling_rupiah, quantity)
             # So small a quantity is worth nothing at its ceiling; nothing cannot be approved.
             refused = DeclineReason.PRICE_ABOVE_CEILING if counted == 0 else None
-    return PricedLine(number=number, amount_rupiah=line.amount, counted_rupiah=counted, refused=refused)
+    return PricedLine(
+        number=number, amount_rupiah=line.amount, counted_rupiah=counted, reduced=reduced, refused=refused
+    )
 
 
 def _funded(line: PricedLine, left_rupiah: int, limit: DeclineReason) -> LineOutcome:
@@ -86,7 +90,7 @@ def _funded(line: PricedLine, left_rupiah: int, limit: DeclineReason) -> LineOut
     approved_rupiah = min(line.counted_rupiah, left_rupiah)
     reduction_rupiah = line.amount_rupiah - line.counted_rupiah
     if approved_rupiah == line.counted_rupiah:
-        action = LineAction.PRICE_REDUCED if reduction_rupiah else LineAction.ACCEPTED
+        action = LineAction.PRICE_REDUCED if line.reduced else LineAction.ACCEPTED
         return LineOutcome(
             number=line.number,
             action=action,

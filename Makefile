@@ -1,0 +1,54 @@
+# `make demo` on a fresh checkout needs only make and Python 3.11 or newer; everything else is installed below .venv.
+
+PYTHON ?= python3
+ARGS ?=
+
+PIP = .venv/bin/python -m pip -qq --disable-pip-version-check --no-input
+COMPILE = uv pip compile pyproject.toml --quiet --generate-hashes --no-emit-index-url --python-version 3.11 \
+	--universal --no-annotate --no-header
+
+.PHONY: help demo serve test check lock clean
+
+help:
+	@echo "make demo    the programme of 2024 in about a minute, then the service on port 8000 (ARGS=--no-serve: without)"
+	@echo "make serve   the service with embedded servers"
+	@echo "make test    all tests (ARGS=tests/test_embedded.py: some of them)"
+	@echo "make check   format, lint, types, direction of imports"
+	@echo "make lock    renews the lock files (ARGS=--upgrade: with the newest versions)"
+	@echo "make clean   removes .venv, var and what tools left behind"
+
+demo serve: .venv/installed
+	@.venv/bin/authz $@ $(ARGS)
+
+test: .venv/installed
+	@.venv/bin/pytest -n 2 $(ARGS)
+
+check: .venv/installed
+	@.venv/bin/ruff format --check .
+	@.venv/bin/ruff check .
+	@.venv/bin/mypy --strict authz_service tests
+	@.venv/bin/lint-imports
+
+# The file `installed` is written last: without it the last installation was cut short, and the venv is made anew.
+.venv/installed: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+		echo "Python 3.11 or newer is needed, $(PYTHON) is not: say make PYTHON=/path/to/python3.13" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+		echo "$(PYTHON) has no venv module: install it first (on Debian and Ubuntu: apt install python3-venv)" >&2; exit 1; }
+	@echo "Installing what requirements.lock names into .venv (half a minute) ..."
+	@test -e $@ && .venv/bin/python -c '' 2>/dev/null || $(PYTHON) -m venv --clear .venv
+	@rm -f $@
+	@$(PIP) install --no-compile --require-hashes -r requirements.lock
+	@$(PIP) install --no-deps --no-build-isolation -e .
+	@touch $@
+
+# The second lock is for production: the same versions, without the extras but for what builds the package.
+lock:
+	@tools=$$(mktemp -d) && trap 'rm -rf "$$tools"' EXIT && $(PYTHON) -m venv "$$tools" && \
+	"$$tools/bin/pip" install -qq --disable-pip-version-check uv && \
+	"$$tools/bin/"$(COMPILE) --all-extras -o requirements.lock $(ARGS) && \
+	"$$tools/bin/"$(COMPILE) --extra build -c requirements.lock -o requirements-production.lock $(ARGS)
+
+clean:
+	@rm -rf .venv var build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

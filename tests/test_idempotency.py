@@ -1,0 +1,446 @@
+"""The same request gets the same answer; and of all that come at once, each is decided once."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from multidict import CIMultiDict
+from redis.asyncio import Redis
+
+from authz_service.keys import Keys
+from tests.conftest import EnrolledTemplate
+from tests.world import Reply, World, answered, running
+
+OCTOBER = date(2024, 10, 1)
+
+
+@pytest.fixture
+async def pair(
+    enrolled_url: str, redis_url: str, enrolled: EnrolledTemplate, tmp_path: Path
+) -> AsyncIterator[tuple[World, World]]:
+    """Two instances of the service on one database, and no limit on what a till may have waiting."""
+    async with AsyncExitStack() as stack:
+        worlds = []
+        for name in ("one", "two"):
+            (tmp_path / name).mkdir()
+            instance = running(enrolled_url, redis_url, tmp_path / name, enrolled.tills, waiting_per_terminal=1000)
+            worlds.append(await stack.enter_async_context(instance))
+        yield worlds[0], worlds[1]
+
+
+def is_replay_of(first: Reply, again: Reply) -> bool:
+    return (
+        (again.status, again.raw, again.headers["content-type"])
+        == (first.status, first.raw, first.headers["content-type"])
+        and "idempotent-replayed" not in first.headers
+        and again.headers.get("idempotent-replayed") == "true"
+    )
+
+
+# --- The same request again ------------------------------------------------------------------------------------------
+
+
+async def test_every_stored_answer_is_given_again_byte_for_byte(world: World) -> None:
+    held, other = await world.authorise(amount=100000), await world.authorise(amount=50000)
+    captures, void = f"/v1/authorizations/{held['id']}/captures", f"/v1/authorizations/{other['id']}/void"
+    requests: list[tuple[str, dict[str, Any], int]] = [
+        ("/v1/authorizations", world.a_purchase(amount=300001), 201),
+        ("/v1/authorizations", world.a_purchase(card_number="9360000000000000"), 201),
+        (captures, {"amount": 100001}, 422),
+        (captures, {"amount": 40000, "final": False}, 201),
+        (void, {}, 200),
+        (void, {"reason": "sekali lagi"}, 409),
+        (captures, {}, 201),
+        (captures, {"amount": 1}, 409),
+        ("/v1/authorizations", world.a_purchase(lines=[{"category": "tunai", "amount": 1}]), 201),
+    ]
+    firsts = [await world.post(path, body, key=f"k{n}") for n, (path, body, _) in enumerate(requests)]
+    assert [first.status for first in firsts] == [status for *_, status in requests]
+    before, wallet = await world.counts(), await world.wallet()
+    for n, (path, body, _) in enumerate(requests):
+        assert is_replay_of(firsts[n], await world.post(path, body, key=f"k{n}")), body
+    assert (await world.counts(), await world.wallet()) == (before, wallet)
+    await world.books_balance()
+
+
+async def test_a_replayed_approval_changes_no_counter(world: World) -> None:
+    """Incident 5."""
+    purchase = world.a_purchase()
+    first = await world.post("/v1/authorizations", purchase, key="k")
+    before, wallet, month = await world.counts(), await world.wallet(), await world.month(OCTOBER)
+    for _ in range(5):
+        assert is_replay_of(first, await world.post("/v1/authorizations", purchase, key="k"))
+    assert (await world.counts(), await world.wallet(), await world.month(OCTOBER)) == (before, wallet, month)
+    await world.books_balance()
+
+
+async def test_an_answer_stays_the_same_when_everything_has_changed_since(world: World) -> None:
+    purchase, refused = world.a_purchase(), world.a_purchase(amount=300001)
+    first = await world.post("/v1/authorizations", purchase, key="k")
+    decline = await world.post("/v1/authorizations", refused, key="d")
+    await world.capture(first["id"], amount=1)
+    await world.database.execute("UPDATE card SET status = 'stolen'")
+    await world.database.execute("UPDATE merchant SET status = 'suspended'")
+    world.later(days=300)
+    assert is_replay_of(first, await world.post("/v1/authorizations", purchase, key="k"))
+    assert is_replay_of(decline, await world.post("/v1/authorizations", refused, key="d"))
+
+
+async def test_a_terminal_with_a_new_key_gets_its_old_answers(world: World) -> None:
+    """The scope is the terminal, not its API key of the day."""
+    purchase = world.a_purchase()
+    first = await world.post("/v1/authorizations", purchase, key="k")
+    new = replace(world.till, key="sandbox_a-new-key-for-the-old-terminal")
+    digest = Keys(world.settings.root_key.get_secret_value()).terminal_key_digest(new.key)
+    await world.database.execute(
+        "UPDATE terminal SET key_digest = $2 WHERE terminal_id = $1", world.till.terminal_id, digest
+    )
+    await asyncio.sleep(world.settings.registry_reload_seconds)
+    assert is_replay_of(first, await world.post("/v1/authorizations", purchase, key="k", till=new))
+
+
+async def test_white_space_order_defaults_offsets_and_the_pin_block_do_not_count(world: World) -> None:
+    purchase = world.a_purchase(terminal_time="2024-10-07T09:00:00+08:00")
+    first = await world.post("/v1/authorizations", purchase, key="k")
+    variants = [
+        orjson.dumps(dict(reversed(purchase.items())), option=orjson.OPT_INDENT_2),
+        orjson.dumps(purchase | {"capture": False, "partial_approval": False, "pin_block": None, "merchant_id": None}),
+        orjson.dumps(purchase | {"terminal_time": "2024-10-07T01:00:00Z"}),
+        orjson.dumps(purchase | {"pin_block": "0123456789ABCDEF"}),
+        orjson.dumps(purchase).replace(b'"5"', b'"5.000"').replace(b'"stan"', b'"\\u0073tan"'),
+    ]
+    for variant in variants:
+        assert is_replay_of(first, await world.post("/v1/authorizations", variant, key="k")), variant
+    captured = await world.post(f"/v1/authorizations/{first['id']}/captures", key="c")
+    for body in (b"{}", b' {"final":true}', b'{"amount":null}'):
+        again = await world.post(f"/v1/authorizations/{first['id']}/captures", body, key="c")
+        assert is_replay_of(captured, again), body
+    await world.books_balance()
+
+
+async def test_a_quoted_key_is_the_bare_key(world: World) -> None:
+    purchase = world.a_purchase()
+    first = await world.post("/v1/authorizations", purchase, key='"8e03978e-40d5-43dd-bc93-6894a57f9324"')
+    assert is_replay_of(
+        first, await world.post("/v1/authorizations", purchase, key="8e03978e-40d5-43dd-bc93-6894a57f9324")
+    )
+    assert (await world.authorise(key="x" * 64)).status == (await world.authorise(key=f'"{"y" * 64}"')).status == 201
+
+
+async def test_a_key_for_other_content_is_422_key_reused_and_keeps_its_answer(world: World) -> None:
+    purchase = world.a_purchase()
+    first = await world.post("/v1/authorizations", purchase, key="k")
+    before = await world.counts()
+    path = f"/v1/authorizations/{first['id']}"
+    for reply in (
+        await world.post("/v1/authorizations", purchase | {"stan": "999999"}, key="k"),
+        await world.post("/v1/authorizations", purchase | {"capture": True}, key="k"),
+        await world.post("/v1/authorizations", world.a_purchase(amount=1), key="k"),
+        await world.post(f"{path}/captures", {}, key="k"),
+        await world.post(f"{path}/void", {}, key="k"),
+    ):
+        assert (reply.status, reply["code"], reply["response_code"]) == (422, "key_reused", "94")
+    assert await world.counts() == before
+    assert is_replay_of(first, await world.post("/v1/authorizations", purchase, key="k"))
+
+
+async def test_another_till_may_use_the_same_key_and_the_same_stan(world: World) -> None:
+    purchase = world.a_purchase(card_number=world.tills.cards[1].card_number)
+    first = await world.post("/v1/authorizations", purchase, key="k")
+    second = await world.post("/v1/authorizations", purchase, key="k", till=world.other_till)
+    assert (first.status, second.status) == (201, 201)
+    assert first["id"] != second["id"]
+    assert "idempotent-replayed" not in second.headers
+    assert await world.wallet(world.tills.cards[1]) == (1500000, 300000, 0)
+
+
+# --- Twins -----------------------------------------------------------------------------------------------------------
+
+
+async def test_a_stan_under_another_key_is_409_with_the_first_id_and_decides_nothing(world: World) -> None:
+    purchase = world.a_purchase()
+    first = await world.post("/v1/authorizations", purchase, key="k")
+    before = await world.counts()
+    for twin in (
+        purchase,
+        purchase | {"terminal_time": "2024-10-07T01:00:00Z"},
+        world.a_purchase(amount=1, stan=purchase["stan"], card_number=world.tills.cards[3].card_number),
+    ):
+        reply = await world.post("/v1/authorizations", twin, key="other")
+        assert (reply.status, reply["code"], reply["response_code"]) == (409, "stan_already_used", "94")
+        assert (reply["authorization_id"], reply["retryable"]) == (first["id"], False)
+    assert await world.counts() == before
+    another_time = purchase | {"terminal_time": "2024-10-07T09:00:01+08:00"}
+    assert (await world.post("/v1/authorizations", another_time, key="other")).status == 201
+    await world.books_balance()
+
+
+async def test_the_stan_of_a_decline_is_used_too(world: World) -> None:
+    purchase = world.a_purchase(amount=300001)
+    first = await world.post("/v1/authorizations", purchase, key="k")
+    twin = await world.post("/v1/authorizations", purchase, key="other")
+    assert (twin.status, twin["authorization_id"]) == (409, first["id"])
+
+
+async def test_of_stan_twins_at_once_one_is_decided_and_the_others_hear_its_id(pair: tuple[World, World]) -> None:
+    one, two = pair
+    purchase = one.a_purchase()
+    replies = await asyncio.gather(
+        *(answered((one, two)[n % 2].post, "/v1/authorizations", purchase, key=f"k{n}") for n in range(12))
+    )
+    assert Counter(reply.status for reply in replies) == {201: 1, 409: 11}
+    decided = next(reply["id"] for reply in replies if reply.status == 201)
+    assert {reply["authorization_id"] for reply in replies if reply.status == 409} == {decided}
+    assert (await one.counts())["authorisation"] == 1
+    await one.books_balance()
+
+
+# --- At once ---------------------------------------------------------------------------------------------------------
+
+
+async def test_twenty_equal_requests_at_once_are_one_decision(world: World) -> None:
+    for purchase in (world.a_purchase(), world.a_purchase(amount=300001)):
+        before = await world.counts()
+        key = world.fresh_key()
+        replies = await asyncio.gather(*(world.post("/v1/authorizations", purchase, key=key) for _ in range(20)))
+        assert len({(reply.status, reply.raw) for reply in replies}) == 1
+        assert Counter(reply.headers.get("idempotent-replayed") for reply in replies) == {None: 1, "true": 19}
+        after = await world.counts()
+        assert (after["authorisation"], after["request_key"]) == (
+            before["authorisation"] + 1,
+            before["request_key"] + 1,
+        )
+    assert await world.wallet() == (1650000, 150000, 0)
+    await world.books_balance()
+
+
+async def test_equal_requests_at_two_instances_at_once_are_one_decision(pair: tuple[World, World]) -> None:
+    one, two = pair
+    cards = [card.card_number for card in one.tills.cards[:8]]
+    purchases = [one.a_purchase(card_number=card) for card in cards]
+    purchases += [one.a_purchase(card_number=card, amount=300001) for card in (*cards, "9360000000000000")]
+    replies = await asyncio.gather(
+        *(
+            answered(at.post, "/v1/authorizations", body, key=f"k{n}")
+            for n, body in enumerate(purchases)
+            for at in (one, two, one, two)
+        )
+    )
+    for n in range(len(purchases)):
+        four = replies[4 * n : 4 * n + 4]
+        assert len({(reply.status, reply.raw) for reply in four}) == 1
+        assert Counter(reply.headers.get("idempotent-replayed") for reply in four) == {None: 1, "true": 3}
+    counts = await one.counts()
+    assert (counts["authorisation"], counts["request_key"], counts["hold"]) == (17, 17, 8)
+    await one.books_balance()
+
+
+async def test_other_content_under_a_key_at_once_never_gets_its_answer(world: World) -> None:
+    bodies = [world.a_purchase(amount=1000 + n) for n in range(8)]
+    replies = await asyncio.gather(*(world.post("/v1/authorizations", body, key="k") for body in bodies))
+    assert Counter(reply.status for reply in replies) == {201: 1, 422: 7}
+    assert {reply["code"] for reply in replies if reply.status == 422} == {"key_reused"}
+    assert (await world.counts())["hold"] == 1
+
+
+async def test_of_more_authorisations_at_once_than_there_is_room_for_exactly_the_room_is_approved(
+    pair: tuple[World, World],
+) -> None:
+    """Incident 1: six holds of 300.000 on 1.800.000, from several tills at two instances."""
+    one, two = pair
+    await one.change(month_packages=50, month_cap_rupiah=1800000)
+    tills, purchases = one.tills.terminals[:4], [one.a_purchase(amount=300000) for _ in range(13)]
+    replies = await asyncio.gather(
+        *(
+            answered((one, two)[n % 2].post, "/v1/authorizations", purchase, key=f"k{n}", till=tills[n % 4])
+            for n, purchase in enumerate(purchases)
+        )
+    )
+    assert Counter(reply["decision"] for reply in replies) == {"approved": 6, "declined": 7}
+    assert {reply["reason"] for reply in replies} == {"approved", "entitlement_exceeded"}
+    assert await one.wallet() == (0, 1800000, 0)
+    assert await one.month(OCTOBER) == (1800000, 6)
+    await one.books_balance()
+
+
+async def test_a_second_purchase_at_once_never_takes_a_third_package(pair: tuple[World, World]) -> None:
+    one, two = pair
+    purchases = [one.a_purchase(amount=1000, card_number=card.card_number) for card in one.tills.cards[:5] * 3]
+    replies = await asyncio.gather(
+        *(
+            answered((one, two)[n % 2].post, "/v1/authorizations", purchase, key=f"k{n}")
+            for n, purchase in enumerate(purchases)
+        )
+    )
+    assert Counter(reply["reason"] for reply in replies) == {"approved": 10, "packages_used_up": 5}
+    await one.books_balance()
+
+
+async def test_fifty_captures_at_once_never_take_more_than_the_hold(pair: tuple[World, World]) -> None:
+    """Incident 3: each key is sent to both instances."""
+    one, two = pair
+    held = await one.authorise(amount=150000)
+    replies = await asyncio.gather(
+        *(
+            answered(at.capture, held["id"], key=f"c{n}", amount=4000, final=False)
+            for n in range(50)
+            for at in (one, two)
+        )
+    )
+    for n in range(50):
+        first, second = replies[2 * n], replies[2 * n + 1]
+        assert (first.status, first.raw) == (second.status, second.raw)
+        assert {first.headers.get("idempotent-replayed"), second.headers.get("idempotent-replayed")} == {None, "true"}
+    assert Counter(reply.status for reply in replies[::2]) == {201: 37, 422: 13}
+    captured = {reply["capture"]["id"]: reply["capture"]["amount"] for reply in replies if reply.status == 201}
+    assert sum(captured.values()) == 37 * 4000
+    assert await one.wallet() == (1650000, 2000, 148000)
+    await one.books_balance()
+
+
+async def test_of_fifty_final_captures_at_once_one_wins(pair: tuple[World, World]) -> None:
+    one, two = pair
+    held = await one.authorise(amount=150000)
+    replies = await asyncio.gather(
+        *(answered((one, two)[n % 2].capture, held["id"], key=f"c{n}", amount=4000 + n) for n in range(50))
+    )
+    assert Counter(reply.status for reply in replies) == {201: 1, 409: 49}
+    winner = next(reply for reply in replies if reply.status == 201)
+    spent = winner["capture"]["amount"]
+    assert {reply["authorization_status"] for reply in replies if reply.status == 409} == {"captured"}
+    assert await one.wallet() == (1800000 - spent, 0, spent)
+    await one.books_balance()
+
+
+async def test_capture_void_and_expiry_at_once_have_one_winner(pair: tuple[World, World]) -> None:
+    """Incident 4: the hold's last instant, from both instances, on many families."""
+    one, two = pair
+    cards = one.tills.cards[:12]
+    helds = [await one.authorise(amount=150000, card_number=card.card_number) for card in cards]
+    purchases = [one.a_purchase(amount=1000, card_number=card.card_number) for card in cards]
+    for at in (one, two):
+        at.at(datetime.fromisoformat(helds[5]["expires_at"]) - timedelta(milliseconds=10))
+    replies = await asyncio.gather(
+        *(
+            call
+            for n, held in enumerate(helds)
+            for call in (
+                answered(one.capture, held["id"], key=f"c{n}"),
+                answered(two.void, held["id"], key=f"v{n}"),
+                answered(two.post, "/v1/authorizations", purchases[n], key=f"a{n}"),
+            )
+        )
+    )
+    ended = Counter[str]()
+    for n, held in enumerate(helds):
+        capture, void, _ = replies[3 * n : 3 * n + 3]
+        shown = await one.get(f"/v1/authorizations/{held['id']}")
+        closing = [event["type"] for event in shown["events"][1:]]
+        won = {"captured": capture.status == 201, "voided": void.status == 200}
+        won["expired"] = not any(won.values())
+        assert closing == [shown["status"]] == [state for state, is_so in won.items() if is_so]
+        for loser in (capture, void):
+            if loser.status == 409:
+                assert loser["authorization_status"] == shown["status"]
+        ended[shown["status"]] += 1
+    assert sum(ended.values()) == 12
+    one.later(seconds=1)
+    await one.books_balance()
+
+
+# --- What burns no key -----------------------------------------------------------------------------------------------
+
+
+async def test_a_refusal_that_is_not_stored_burns_neither_key_nor_stan(world: World) -> None:
+    purchase = world.a_purchase()
+    before = await world.counts()
+    nowhere = "/v1/authorizations/auth_00000000000000000000000000"
+    bad: list[tuple[int, Reply]] = [
+        (401, await world.post("/v1/authorizations", purchase, key="k", headers={"authorization": "Bearer nobody"})),
+        (
+            403,
+            await world.post("/v1/authorizations", purchase | {"merchant_id": world.other_till.merchant_id}, key="k"),
+        ),
+        (404, await world.post(f"{nowhere}/captures", {}, key="k")),
+        (404, await world.post(f"{nowhere}/void", {}, key="k")),
+        (413, await world.post("/v1/authorizations", b" " * 70000, key="k")),
+        (400, await world.post("/v1/authorizations", b"{", key="k")),
+        (400, await world.post("/v1/authorizations", b'{"amount":NaN}', key="k")),
+        (422, await world.post("/v1/authorizations", purchase | {"amount": 1}, key="k")),
+        (422, await world.post("/v1/authorizations?dry=1", purchase, key="k")),
+        (200, await world.post("/v1/authorizations?dry_run=true", purchase, key="k")),
+    ]
+    assert [reply.status for _, reply in bad] == [status for status, _ in bad]
+    assert await world.counts() == before
+    reply = await world.post("/v1/authorizations", purchase, key="k")
+    assert (reply.status, reply.headers.get("idempotent-replayed")) == (201, None)
+
+
+async def test_a_stan_conflict_burns_no_key(world: World) -> None:
+    purchase = world.a_purchase()
+    await world.post("/v1/authorizations", purchase, key="k")
+    assert (await world.post("/v1/authorizations", purchase, key="other")).status == 409
+    assert (await world.authorise(key="other"))["decision"] == "approved"
+
+
+async def test_a_missing_or_malformed_key_is_400_on_every_call_that_changes_something(world: World) -> None:
+    held = await world.authorise()
+    before = await world.counts()
+    keys = ["", " ", "a b", "x" * 65, f'"{"x" * 65}"', '"', '""', '"a', 'a"', "kunci-é"]
+    for path, body in [
+        ("/v1/authorizations", world.a_purchase()),
+        (f"/v1/authorizations/{held['id']}/captures", {}),
+        (f"/v1/authorizations/{held['id']}/void", {}),
+    ]:
+        assert (await world.post(path, body)).status == 400
+        for key in keys:
+            reply = await world.post(path, body, key=key)
+            assert (reply.status, reply["response_code"], reply["retryable"]) == (400, "30", False), key
+            assert reply["code"] in {"idempotency_key_missing", "idempotency_key_malformed"}
+        twice = CIMultiDict(
+            [("authorization", f"Bearer {world.till.key}"), ("idempotency-key", "a"), ("idempotency-key", "b")]
+        )
+        async with world.http.post(world.base_url + path, json=body, headers=twice) as response:
+            assert response.status == 400
+    assert await world.counts() == before
+
+
+# --- Restarts --------------------------------------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def flushed(redis_url: str) -> AsyncIterator[None]:
+    redis = Redis.from_url(redis_url)
+    await redis.flushall()
+    yield
+    await redis.aclose()
+
+
+async def test_replays_survive_a_restart_of_the_service_and_the_loss_of_redis(
+    enrolled_url: str, redis_url: str, enrolled: EnrolledTemplate, tmp_path: Path
+) -> None:
+    requests: list[tuple[str, dict[str, Any]]] = []
+    firsts: list[Reply] = []
+    async with running(enrolled_url, redis_url, tmp_path, enrolled.tills) as world:
+        requests += [("/v1/authorizations", world.a_purchase(amount=amount)) for amount in (150000, 300001)]
+        firsts += [await world.post(path, body, key=f"k{n}") for n, (path, body) in enumerate(requests)]
+        requests += [
+            (f"/v1/authorizations/{firsts[0]['id']}/captures", {"amount": amount}) for amount in (999999, 1000)
+        ]
+        firsts += [await world.post(path, body, key=f"k{n}") for n, (path, body) in enumerate(requests) if n > 1]
+        async with flushed(redis_url):
+            for n, (path, body) in enumerate(requests):
+                assert is_replay_of(firsts[n], await world.post(path, body, key=f"k{n}"))
+    async with running(enrolled_url, redis_url, tmp_path, enrolled.tills) as world, flushed(redis_url):
+        before = await world.counts()
+        for n, (path, body) in enumerate(requests):
+            assert is_replay_of(firsts[n], await world.post(path, body, key=f"k{n}"))
+        assert await world.counts() == before
+        await world.books_balance()

@@ -28,7 +28,7 @@ from authz_service.answers import (
 )
 from authz_service.declines import APPROVED, DeclineReason
 from authz_service.families import FamilyAtWork, family_at_work, target_hold
-from authz_service.holds import CaptureExceedsHold, Hold, Move, StateConflict, capture, void
+from authz_service.holds import CaptureExceedsHold, Hold, Move, StateConflict, capture, is_due, void
 from authz_service.keys import KEY_ID
 from authz_service.ledger.book import NOBODY, FamilyRecord
 from authz_service.problems import CaptureExceedsHold as CaptureExceedsHoldProblem
@@ -242,7 +242,10 @@ class Desk:
         family, hold = self._family(row), target_hold(row)
         if family is None or hold is None:
             return None, None
-        return family, family.holds.setdefault(hold.authorisation_id, hold)
+        hold = family.holds.setdefault(hold.authorisation_id, hold)
+        if is_due(hold, self.now):
+            family.expire(hold, self._new_id)
+        return family, family.holds[hold.authorisation_id]
 
     def _hold(self, authorisation_id: AuthorisationId, body: Purchase, facts: Facts, decision: Decision) -> Hold | None:
         if not decision.approved or facts.family is None or facts.shop is None:

@@ -14,10 +14,11 @@ from rich.console import Console
 
 from authz_service.clock import SystemClock
 from authz_service.database import DatabaseUnusable, asyncpg_dsn, connect_hot, migrate, require_schema
-from authz_service.demo.show import DemoFailedError, enrolment_progress, show
-from authz_service.edition import EnrolmentRefused
+from authz_service.demo.town import DemoFailedError
 from authz_service.embedded import EmbeddedError, embedded_servers
-from authz_service.enrolment import enrol
+from authz_service.enrolment.edition import EnrolmentRefused
+from authz_service.enrolment.enrol import enrol
+from authz_service.enrolment.progress import enrolment_progress
 from authz_service.keys import Keys
 from authz_service.ledger.audit import check, render
 from authz_service.serving import NotServedError, require_free_port, serve
@@ -71,6 +72,8 @@ def demo_command(
     seed: Annotated[int, typer.Option(help="The same seed makes the same quarter.")] = SEED,
 ) -> None:
     """The whole programme of 2024 in about a minute, on embedded servers and a clock of its own; then today's."""
+    from authz_service.demo.show import show  # noqa: PLC0415  (its HTTP client is not there in production)
+
     with _refusals():
         show(_settings(), console, seed=seed, serve_afterwards=serve_afterwards)
 

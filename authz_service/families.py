@@ -78,6 +78,12 @@ class FamilyAtWork:
             self._return(change)
         return self._move(hold, change.moves, at, make_id)
 
+    def expire(self, hold: Hold, make_id: MakeId) -> None:
+        """The end of a hold that is due is in the record, dated when it was due."""
+        change = expire(hold)
+        if not isinstance(change, StateConflict):
+            self.apply(change, hold.expires_at, make_id)
+
     def _return(self, change: Change) -> None:
         hold, back = change.hold, change.voucher_returns
         use = AllowanceUse(
@@ -131,9 +137,7 @@ def family_at_work(
     for each in orjson.loads(row["expired"] or b"[]"):
         hold = _expired_hold(each, family.seen.beneficiary_id, uses)
         if is_due(hold, now):
-            change = expire(hold)
-            if not isinstance(change, StateConflict):
-                family.apply(change, hold.expires_at, make_id)
+            family.expire(hold, make_id)
     return family
 
 

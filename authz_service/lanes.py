@@ -64,7 +64,7 @@ CONNECTION_LOST: Final = (
 )
 """The connection is of no use any more; whether a record was written is not known."""
 EXPIRY_SLACK: Final = timedelta(minutes=5)
-"""Holds that end so soon are read as well: this machine's clock may be a little behind the database's."""
+"""Holds that end so soon are read as well; if this machine's clock is further behind, the facts are read again."""
 _RECONNECT_SECONDS: Final = 0.1
 _LOCK_WAIT_SECONDS: Final = 0.005
 _LOCK_REFUSALS: Final = 2
@@ -171,15 +171,13 @@ class Lane:
         """The facts of the batch's one instant. Read again when the month turned, or the registry, while they came."""
         questions = [_question(asked) for asked in todo]
         zone = self.registry.reference(batch.programme_id).programme.zone
-        month = month_of(self.clock.estimate(), zone)
+        month, expired_by = month_of(self.clock.estimate(), zone), self.clock.estimate() + EXPIRY_SLACK
         for _ in range(self.settings.facts_attempts):
             with self._watched(connection):
-                rows = await read_facts(
-                    connection, batch.programme_id, month, self.clock.estimate() + EXPIRY_SLACK, questions
-                )
+                rows = await read_facts(connection, batch.programme_id, month, expired_by, questions)
             now = self.clock.at(rows[0]["database_now"])
-            if month_of(now, zone) != month:
-                month = month_of(now, zone)
+            if month_of(now, zone) != month or now > expired_by:
+                month, expired_by = month_of(now, zone), now + EXPIRY_SLACK
                 continue
             if rows[0]["reference_version"] != self.registry.reference(batch.programme_id).version:
                 await self.registry.load()
@@ -192,13 +190,14 @@ class Lane:
         records = desk.records
         if not records:
             return set()
-        for given in desk.given:
-            given.asked.sent = given.asked.sent or given.rests_on is not None
+        first_sent = [given for given in desk.given if given.rests_on is not None and not given.asked.sent]
+        for given in first_sent:
+            given.asked.sent = True
         with self._watched(connection):
             written = await record(connection, batch.programme_id, desk.reference.version, records)
-        for given in desk.given:
-            if given.rests_on is not None and given.rests_on not in written:
-                given.asked.sent = False
+        for given in first_sent:
+            # Skipped, so surely not written; of one that was sent before, that is not known.
+            given.asked.sent = given.rests_on in written
         return written
 
     def _answered(self, given: Given, written: set[str]) -> bool:

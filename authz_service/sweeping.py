@@ -10,7 +10,6 @@ import structlog
 
 from authz_service.clock import Clock, monotonic_seconds
 from authz_service.metrics import EXPIRED_WRITTEN
-from authz_service.problems import Problem
 from authz_service.registry import Principal
 from authz_service.requests import Expiry
 from authz_service.settings import Settings
@@ -58,7 +57,9 @@ class Sweeper:
             due = await connection.fetch(_DUE, programme_id, since, now, self.settings.sweep_families)
         for start in range(0, len(due), self.settings.waiting_per_terminal):
             visits = [self._visit(row) for row in due[start : start + self.settings.waiting_per_terminal]]
-            if any(isinstance(outcome, Problem) for outcome in await asyncio.gather(*visits, return_exceptions=True)):
+            if any(
+                isinstance(outcome, BaseException) for outcome in await asyncio.gather(*visits, return_exceptions=True)
+            ):
                 return since
         EXPIRED_WRITTEN.inc(sum(row["holds"] for row in due))
         return since if len(due) == self.settings.sweep_families else now

@@ -35,6 +35,8 @@ async def vouch(
     """The family's own companion has vouched: the voucher is live until `month` ends in the programme's zone."""
     if extra_rupiah < 0 or extra_packages < 0 or extra_rupiah + extra_packages == 0:
         raise VoucherRefused("a voucher adds rupiah or packages, and takes neither")
+    if month.day != 1:
+        raise VoucherRefused("a month is named by its first day")
     family = await connection.fetchrow(
         "SELECT b.companion_id, p.zone FROM beneficiary b JOIN programme p USING (programme_id)"
         " WHERE b.programme_id = $1 AND b.beneficiary_id = $2",

@@ -12,7 +12,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from authz_service.clock import month_of
-from authz_service.edition import load_edition
+from authz_service.enrolment.edition import load_edition
 from authz_service.holds import Hold
 from authz_service.requests import THOUSAND, Line, Purchase, times_quantity
 from authz_service.rules.decide import Decision

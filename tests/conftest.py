@@ -12,9 +12,9 @@ import pytest
 
 from authz_service.database import migrate
 from authz_service.embedded import Servers, embedded_servers
-from authz_service.enrolment import enrol
+from authz_service.enrolment.enrol import enrol
+from authz_service.enrolment.sandbox import SandboxTills
 from authz_service.keys import Keys
-from authz_service.sandbox import SandboxTills
 from authz_service.settings import SANDBOX_ROOT_KEY
 from tests.world import PROGRAMME, WITA, World, running
 

@@ -16,7 +16,7 @@ from authz_service.api.documentation import PROBLEMS_OF, documented
 from authz_service.api.examples import PROBLEMS, REFUSED, REQUEST, SYNTHETIC_CARD, decided, examples
 from authz_service.api.wire import Event
 from authz_service.declines import PRECEDENCE, DeclineReason, Stage
-from authz_service.edition import load_edition
+from authz_service.enrolment.edition import load_edition
 from authz_service.problems import Problem
 from authz_service.rules.decide import Refusal
 from authz_service.rules.facts import Facts

@@ -12,9 +12,9 @@ from authz_service.demo.goods import Basket, load_goods, total_rupiah
 from authz_service.demo.plan import Enquiry, LateCapture, Plan, Sale, Settling, Visit, Vouching
 from authz_service.demo.shoppers import plan_quarter
 from authz_service.demo.town import Family, Shop, Terms, Town
-from authz_service.edition import Edition, load_edition
+from authz_service.enrolment.edition import Edition, load_edition
+from authz_service.enrolment.synthetic import draw
 from authz_service.requests import LINES_LIMIT
-from authz_service.synthetic import draw
 from authz_service.vocabulary import luhn_is_valid
 
 BELIEVABLE = {

@@ -13,10 +13,10 @@ import asyncpg
 import pytest
 
 from authz_service.database import migrate
-from authz_service.edition import PROGRAMMES_FOLDER, EditionUnusable, EnrolmentRefused
-from authz_service.enrolment import AlreadyEnrolled, Enrolment, enrol
+from authz_service.enrolment.edition import PROGRAMMES_FOLDER, EditionUnusable, EnrolmentRefused
+from authz_service.enrolment.enrol import AlreadyEnrolled, Enrolment, enrol
+from authz_service.enrolment.sandbox import SandboxTills
 from authz_service.keys import Keys
-from authz_service.sandbox import SandboxTills
 from authz_service.vocabulary import luhn_is_valid
 
 EDITION = "samarinda-2024"

@@ -12,7 +12,7 @@ import pytest
 from rich.console import Console
 
 from authz_service.database import Connection
-from authz_service.enrolment import enrol
+from authz_service.enrolment.enrol import enrol
 from authz_service.keys import Keys
 from authz_service.ledger.audit import Finding, check, expired_unwritten, render, summary
 from authz_service.ledger.book import AllowanceUse, FamilyRecord, record

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import asyncpg
 import pytest
 
-from authz_service.enrolment import enrol
+from authz_service.enrolment.enrol import enrol
 from authz_service.keys import Keys
 
 PROGRAMME = "samarinda-2024"

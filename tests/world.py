@@ -21,10 +21,10 @@ import uvicorn
 from pydantic import SecretStr
 
 from authz_service.clock import ShiftedClock
+from authz_service.enrolment.sandbox import SandboxCard, SandboxTerminal, SandboxTills
 from authz_service.ledger.audit import check
 from authz_service.main import Service
 from authz_service.problems import SYSTEM_FAULT_MESSAGE
-from authz_service.sandbox import SandboxCard, SandboxTerminal, SandboxTills
 from authz_service.settings import Settings
 
 PROGRAMME = "samarinda-2024"

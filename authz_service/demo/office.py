@@ -24,8 +24,8 @@ from authz_service.demo.plan import (
     Vouching,
 )
 from authz_service.demo.town import DemoFailedError, Family, Shop, Terms, Town
+from authz_service.enrolment.sandbox import SandboxTerminal, SandboxTills
 from authz_service.keys import KEY_ID, Keys
-from authz_service.sandbox import SandboxTerminal, SandboxTills
 from authz_service.vocabulary import CHANCE_BYTES, BeneficiaryId, Chance, new_id
 from authz_service.vouching import vouch
 

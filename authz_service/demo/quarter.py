@@ -39,13 +39,13 @@ from authz_service.demo.report import print_report
 from authz_service.demo.shoppers import plan_quarter
 from authz_service.demo.tills import Document, Line, Reply, Tally, Till
 from authz_service.demo.town import DemoFailedError
+from authz_service.enrolment.sandbox import SandboxTills
 from authz_service.keys import Keys
-from authz_service.sandbox import SandboxTills
 from authz_service.settings import settings_from_environment
-from authz_service.vocabulary import BeneficiaryId, Chance
+from authz_service.vocabulary import BeneficiaryId, Chance, HoldStatus
 
 TILLS_AT_ONCE: Final = 24
-OVERTAKEN_AT_MOST: Final = timedelta(hours=2)
+OVERTAKEN_AT_MOST: Final = timedelta(hours=1)
 """So much later than planned may a visit be dated, because others went on meanwhile."""
 KEY_BYTES: Final = 16
 
@@ -70,8 +70,9 @@ async def run_quarter(
     try:
         office = Office(connection, keys, tills, clock, chance)
         plan = plan_quarter(await office.town(), load_goods(), seed=seed)
-        async with Line(base_url, clock, lambda: str(UUID(bytes=chance(KEY_BYTES), version=4))) as line:
-            player = Player(plan, office, line, tills)
+        zone = plan.town.terms.zone
+        async with Line(base_url, clock, zone, lambda: str(UUID(bytes=chance(KEY_BYTES), version=4))) as line:
+            player = Player(plan, office, line, tills, clock)
             with told_as_it_goes(console, connection, tills.programme_id) as told:
                 await player.play(told)
         await print_report(connection, tills.programme_id, console)
@@ -83,11 +84,11 @@ async def run_quarter(
 class Player:
     """Plays the waves of a plan."""
 
-    def __init__(self, plan: Plan, office: Office, line: Line, tills: SandboxTills) -> None:
+    def __init__(self, plan: Plan, office: Office, line: Line, tills: SandboxTills, clock: ShiftedClock) -> None:
         self._plan = plan
         self._office = office
         self._line = line
-        self._clock = line.clock
+        self._clock = clock
         self._tills = {each.terminal_id: Till(terminal=each, line=line) for each in tills.terminals}
         self._left_open: dict[tuple[BeneficiaryId, date], str] = {}
         """Whose sale of which day a till has left open → authorisation."""
@@ -147,9 +148,8 @@ class Player:
             case Sale():
                 await self._sale(visit, step, till)
             case Enquiry():
-                reply = await till.balance(step.card_number)
-                _require(reply, HTTPStatus.OK, reason=APPROVED)
-                _require_left(reply.body, step.left)
+                answer = _required(await till.balance(step.card_number), HTTPStatus.OK, reason=APPROVED)
+                _require_left(answer, step.left)
             case Vouching():
                 await self._office.vouch(visit.beneficiary_id, step)
             case LateCapture():
@@ -158,15 +158,13 @@ class Player:
                 assert_never(unreachable)
 
     async def _sale(self, visit: Visit, sale: Sale, till: Till) -> None:
-        expected = sale.refused or APPROVED
+        expected, at_once = sale.refused or APPROVED, sale.settling is Settling.AT_ONCE
         if sale.dry_run_first:
-            _require(await till.dry_run(sale.card_number, sale.basket), HTTPStatus.OK, reason=expected)
-        at_once = sale.settling is Settling.AT_ONCE
+            _required(await till.dry_run(sale.card_number, sale.basket), HTTPStatus.OK, reason=expected)
         reply = await till.authorise(sale.card_number, sale.basket, capture=at_once, repeat=sale.repeat)
-        _require(reply, HTTPStatus.CREATED, reason=expected)
+        answer = _required(reply, HTTPStatus.CREATED, reason=expected)
         if sale.refused is None:
-            answer = reply.body
-            _require_amounts(answer, held=0 if at_once else sale.amount_rupiah, captured=sale.amount_rupiah * at_once)
+            _require_amounts(answer, held=sale.amount_rupiah * (not at_once), captured=sale.amount_rupiah * at_once)
             if sale.left is not None:
                 _require_left(answer, sale.left)
             await self._settle(visit, sale, till, answer["id"])
@@ -178,13 +176,11 @@ class Player:
                 return
             case Settling.CAPTURED | Settling.CAPTURED_IN_PART:
                 amount = None if sale.settling is Settling.CAPTURED else sale.captured_rupiah
-                reply = await till.capture(authorisation_id, amount, repeat)
-                _require(reply, HTTPStatus.CREATED)
-                _require_amounts(reply.body["authorization"], held=0, captured=sale.captured_rupiah)
+                answer = _required(await till.capture(authorisation_id, amount, repeat), HTTPStatus.CREATED)
+                _require_amounts(answer["authorization"], held=0, captured=sale.captured_rupiah)
             case Settling.VOIDED:
-                reply = await till.void(authorisation_id, repeat)
-                _require(reply, HTTPStatus.OK)
-                _require_amounts(reply.body, held=0, captured=0)
+                answer = _required(await till.void(authorisation_id, repeat), HTTPStatus.OK)
+                _require_amounts(answer, held=0, captured=0)
             case Settling.LEFT_OPEN:
                 sold_on = visit.at.astimezone(self._plan.town.terms.zone).date()
                 self._left_open[visit.beneficiary_id, sold_on] = authorisation_id
@@ -195,20 +191,22 @@ class Player:
         """A promise kept, or an answer that says that the hold has ended."""
         reply = await till.capture(self._left_open.pop((visit.beneficiary_id, late.sold_on)), None)
         if not late.has_expired:
-            _require(reply, HTTPStatus.CREATED)
-            return _require_amounts(reply.body["authorization"], held=0, captured=late.amount_rupiah)
-        _require(reply, HTTPStatus.CONFLICT)
-        if reply.body.get("authorization_status") != "expired":
-            raise DemoFailedError(f"a hold should have expired and is {reply.body.get('authorization_status')}.")
+            answer = _required(reply, HTTPStatus.CREATED)
+            return _require_amounts(answer["authorization"], held=0, captured=late.amount_rupiah)
+        answer = _required(reply, HTTPStatus.CONFLICT)
+        if answer.get("authorization_status") != HoldStatus.EXPIRED:
+            raise DemoFailedError(f"a hold should have expired, and {answer.get('authorization_status')} came.")
 
 
-def _require(reply: Reply, status: HTTPStatus, *, reason: str | None = None) -> None:
-    """The answer is the one that the terms foresee."""
+def _required(reply: Reply, status: HTTPStatus, *, reason: str | None = None) -> Document:
+    """The answer, which is the one that the terms foresee."""
     answer = reply.body if reply.raw.startswith(b"{") else {}
     if reply.status != status:
-        raise DemoFailedError(f"HTTP {reply.status} ({answer.get('code') or answer.get('reason')}) came, not {status}.")
+        said = answer.get("code") or answer.get("reason") or "not JSON"
+        raise DemoFailedError(f"HTTP {reply.status} ({said}) came, not {status}.")
     if reason is not None and answer["reason"] != reason:
         raise DemoFailedError(f"{answer['reason']} came where the programme's terms say {reason}.")
+    return answer
 
 
 def _require_amounts(answer: Document, *, held: int, captured: int) -> None:

@@ -12,17 +12,17 @@ from zoneinfo import ZoneInfo
 import asyncpg
 import orjson
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from authz_service.clock import ShiftedClock, SystemClock
 from authz_service.database import asyncpg_dsn, migrate
 from authz_service.demo.quarter import run_quarter
+from authz_service.demo.town import DemoFailedError
 from authz_service.embedded import embedded_servers
-from authz_service.enrolment import Progress as Told
-from authz_service.enrolment import enrol
+from authz_service.enrolment.enrol import enrol
+from authz_service.enrolment.progress import enrolment_progress
+from authz_service.enrolment.sandbox import SandboxTills
 from authz_service.keys import Keys
 from authz_service.ledger.audit import check, render
-from authz_service.sandbox import SandboxTills
 from authz_service.serving import free_port, require_free_port, served
 from authz_service.settings import Settings
 
@@ -34,10 +34,6 @@ WITA: Final = ZoneInfo("Asia/Makassar")
 BEFORE_THE_START: Final = datetime(2024, 9, 25, 8, 0, tzinfo=WITA)
 TODAY_LASTS: Final = timedelta(days=91)
 START_SECONDS: Final = 30.0
-
-
-class DemoFailedError(RuntimeError):
-    """The demo did not do what it shows; the sentence says where."""
 
 
 def show(settings: Settings, console: Console, *, seed: int, serve_afterwards: bool) -> None:
@@ -134,19 +130,6 @@ class _Stage:
         stop_seconds = 2 * self.settings.shutdown_seconds
         with served(environment, port, log_file, start_seconds=START_SECONDS, stop_seconds=stop_seconds) as base_url:
             yield base_url
-
-
-@contextmanager
-def enrolment_progress(console: Console) -> Iterator[Told]:
-    """A bar while a programme is enrolled; on what is no terminal, nothing."""
-    columns = (TextColumn("Enrolling {task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("")
-
-        def told(table: str, done: int, total: int) -> None:
-            bar.update(task, description=table, completed=done, total=total)
-
-        yield told
 
 
 def a_purchase(base_url: str, tills: SandboxTills, now: datetime) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, Final, Self
+from zoneinfo import ZoneInfo
 
 import aiohttp
 import orjson
@@ -17,7 +18,7 @@ from authz_service.clock import ShiftedClock
 from authz_service.demo.goods import Basket, total_rupiah
 from authz_service.demo.plan import Repeat
 from authz_service.demo.town import DemoFailedError
-from authz_service.sandbox import SandboxTerminal
+from authz_service.enrolment.sandbox import SandboxTerminal
 
 ATTEMPTS: Final = 8
 """How often a till sends one request before it gives up."""
@@ -67,11 +68,12 @@ class Tally:
 class Line:
     """The mobile line that all tills share: one HTTP client with its connections kept open."""
 
-    def __init__(self, base_url: str, clock: ShiftedClock, make_key: MakeKey) -> None:
-        self.clock = clock
+    def __init__(self, base_url: str, clock: ShiftedClock, zone: ZoneInfo, make_key: MakeKey) -> None:
         self.make_key = make_key
         self.tally = Tally()
         self._base_url = base_url
+        self._clock = clock
+        self._zone = zone
         self._http = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0),
             timeout=aiohttp.ClientTimeout(total=ANSWER_TIMEOUT_SECONDS),
@@ -83,6 +85,10 @@ class Line:
 
     async def __aexit__(self, *_: object) -> None:
         await self._http.close()
+
+    def time(self) -> str:
+        """What a till's clock shows."""
+        return self._clock.estimate().astimezone(self._zone).isoformat(timespec="seconds")
 
     async def send(self, path: str, headers: dict[str, str], raw: bytes) -> Reply:
         """The answer to this request, which is sent unchanged until there is one."""
@@ -143,7 +149,7 @@ class Till:
         return {
             "card_number": card_number,
             "stan": f"{self._stan:06d}",
-            "terminal_time": self.line.clock.estimate().isoformat(),
+            "terminal_time": self.line.time(),
             "amount": total_rupiah(basket),
             "currency": "IDR",
             "lines": [each.document() for each in basket],

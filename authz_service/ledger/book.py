@@ -53,8 +53,9 @@ class AllowanceUse:
 
     @property
     def returns(self) -> bool:
-        """Something in it is negative, so the month's row is there already."""
-        return min(self.used_rupiah, self.packages_used, self.covered_rupiah, self.covered_packages) < 0
+        """Something in it was given back, so the month's row is there already; as a row of its own it would be none."""
+        least = min(self.used_rupiah, self.packages_used, self.covered_rupiah, self.covered_packages)
+        return least < 0 or self.covered_rupiah > self.used_rupiah
 
 
 @dataclass(slots=True, kw_only=True)

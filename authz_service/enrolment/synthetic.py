@@ -11,7 +11,7 @@ from hashlib import blake2b
 from random import Random
 from typing import Final
 
-from authz_service.edition import Bounds, District, Edition, EditionUnusable, Shop
+from authz_service.enrolment.edition import Bounds, District, Edition, EditionUnusable, Shop
 from authz_service.vocabulary import (
     CHANCE_BYTES,
     BeneficiaryId,

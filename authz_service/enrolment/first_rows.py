@@ -5,11 +5,11 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, time, timedelta
 
 from authz_service.clock import month_end
-from authz_service.edition import Ceiling, Edition, Terms
+from authz_service.enrolment.edition import Ceiling, Edition, Terms
+from authz_service.enrolment.synthetic import SyntheticCompanion, SyntheticFamily, SyntheticRoll, SyntheticShop
 from authz_service.keys import KEY_ID, Keys
 from authz_service.ledger.accounts import PROGRAMME_ACCOUNTS
 from authz_service.ledger.postings import Transfer, effect_on_wallet, funded, granted
-from authz_service.synthetic import SyntheticCompanion, SyntheticFamily, SyntheticRoll, SyntheticShop
 from authz_service.vocabulary import (
     BeneficiaryStatus,
     CardStatus,

@@ -20,7 +20,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from authz_service.vocabulary import AboveCeiling, DetailsRequired, PackageCounting, in_rupiah
 
-PROGRAMMES_FOLDER: Final = Path(__file__).parent / "programmes"
+PROGRAMMES_FOLDER: Final = Path(__file__).parent.parent / "programmes"
 _TABLES: Final = ("kecamatan", "merchants", "categories", "products", "price_ceilings")
 
 Amount = Annotated[int, Field(gt=0)]

@@ -7,11 +7,11 @@ from datetime import date, datetime
 from pathlib import Path
 
 from authz_service.database import Connection
-from authz_service.edition import Edition, EnrolmentRefused, load_edition
-from authz_service.first_rows import Plan, Row, first_rows
+from authz_service.enrolment.edition import Edition, EnrolmentRefused, load_edition
+from authz_service.enrolment.first_rows import Plan, Row, first_rows
+from authz_service.enrolment.sandbox import SandboxCard, SandboxTerminal, SandboxTills
+from authz_service.enrolment.synthetic import SyntheticFamily, SyntheticShop, draw
 from authz_service.keys import Keys
-from authz_service.sandbox import SandboxCard, SandboxTerminal, SandboxTills
-from authz_service.synthetic import SyntheticFamily, SyntheticShop, draw
 from authz_service.vocabulary import ProgrammeId
 
 Progress = Callable[[str, int, int], None]

@@ -117,7 +117,7 @@ class Desk:
             case Capture():
                 return self._capture(asked, body, row, terminal)
             case Void():
-                return self._void(asked, row, terminal)
+                return self._void(asked, body, row, terminal)
             case BalanceInquiry():
                 return self._balance(asked, row, terminal)
             case unreachable:
@@ -179,7 +179,7 @@ class Desk:
         }
         return self._accept(asked, family, hold, CREATED, document)
 
-    def _void(self, asked: Asked, row: asyncpg.Record, terminal: Terminal) -> None:
+    def _void(self, asked: Asked, body: Void, row: asyncpg.Record, terminal: Terminal) -> None:
         if row["target_merchant_id"] != terminal.merchant_id:
             return self._give(asked, NotFound("this shop has no such authorisation"))
         family, hold = self._target(row)
@@ -188,7 +188,7 @@ class Desk:
         change = void(hold)
         if isinstance(change, StateConflict):
             return self._refuse(asked, family, _state_conflict(change.status))
-        family.apply(change, self.now, self._new_id)
+        family.apply(change, self.now, self._new_id, reason=body.reason)
         return self._accept(asked, family, hold, OK, as_it_stands(row["target_answer"], change.hold))
 
     def _expire(self, asked: Asked, row: asyncpg.Record) -> None:

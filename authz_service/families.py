@@ -67,16 +67,16 @@ class FamilyAtWork:
         for use in decision.voucher_uses:
             self.record.use_voucher(use.voucher_id, use.amount_rupiah, use.packages)
             self.record.voucher_uses[hold.authorisation_id, use.voucher_id] = (use.amount_rupiah, use.packages)
-        return self._move(hold, moves, now, make_id)
+        return self._move(hold, moves, now, make_id, None)
 
-    def apply(self, change: Change, at: datetime, make_id: MakeId) -> list[str]:
+    def apply(self, change: Change, at: datetime, make_id: MakeId, *, reason: str | None = None) -> list[str]:
         """The change is in the record, what it returned is back in what the rules see; the ids of its transfers."""
         hold = change.hold
         self.holds[hold.authorisation_id] = hold
         self.record.holds_changed[hold.authorisation_id] = _changed_row(hold)
         if change.returned_rupiah:
             self._return(change)
-        return self._move(hold, change.moves, at, make_id)
+        return self._move(hold, change.moves, at, make_id, reason)
 
     def expire(self, hold: Hold, make_id: MakeId) -> None:
         """The end of a hold that is due is in the record, dated when it was due."""
@@ -104,9 +104,14 @@ class FamilyAtWork:
             self.seen, available_rupiah=self.seen.available_rupiah + change.returned_rupiah, month=month
         )
 
-    def _move(self, hold: Hold, moves: tuple[Move, ...], at: datetime, make_id: MakeId) -> list[str]:
+    def _move(
+        self, hold: Hold, moves: tuple[Move, ...], at: datetime, make_id: MakeId, reason: str | None
+    ) -> list[str]:
         parties = Parties(
-            authorisation_id=hold.authorisation_id, beneficiary_id=hold.beneficiary_id, merchant_id=hold.merchant_id
+            authorisation_id=hold.authorisation_id,
+            beneficiary_id=hold.beneficiary_id,
+            merchant_id=hold.merchant_id,
+            reason=reason,
         )
         self.record.changes = True
         ids = []

@@ -19,7 +19,7 @@ SELECT a.answer, a.merchant_id, a.reason, a.created_at, clock_timestamp() AS dat
  WHERE a.programme_id = $1 AND a.authorisation_id = $2 AND a.merchant_id = $3
 """
 _TRANSFERS: Final = """
-SELECT transfer_id, kind, cause, amount_rupiah, created_at
+SELECT transfer_id, kind, cause, amount_rupiah, reason, created_at
   FROM transfer
  WHERE programme_id = $1 AND authorisation_id = $2
  ORDER BY created_at, array_position(ARRAY['hold', 'post', 'release', 'refund'], kind), transfer_id
@@ -45,6 +45,11 @@ async def authorisation_document(
     connection: Connection, key: tuple[str, str, str], clock: Clock, zone: ZoneInfo
 ) -> Document | None:
     """The authorisation of (programme, authorisation, merchant) and its events; None where there is none such."""
+    async with connection.transaction(isolation="repeatable_read", readonly=True):
+        return await _document(connection, key, clock, zone)
+
+
+async def _document(connection: Connection, key: tuple[str, str, str], clock: Clock, zone: ZoneInfo) -> Document | None:
     row = await connection.fetchrow(_AUTHORISATION, *key)
     if row is None:
         return None
@@ -64,7 +69,8 @@ async def authorisation_document(
 
 
 def _event(row: asyncpg.Record, zone: ZoneInfo) -> Document:
-    return {
+    said: Document = {} if row["reason"] is None else {"reason": row["reason"]}
+    return said | {
         "id": row["transfer_id"],
         "type": _EVENT_NAMES[TransferKind(row["kind"]), Cause(row["cause"])],
         "amount": row["amount_rupiah"],

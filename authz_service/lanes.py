@@ -11,7 +11,7 @@ make that safe, and there is no other way to ask for an outcome.
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final
 
@@ -26,7 +26,7 @@ from authz_service.declines import APPROVED
 from authz_service.idempotency import Asking, Hint, Hinted
 from authz_service.ledger.book import Question, read_facts, record
 from authz_service.metrics import BATCH_SIZE, CASH_ATTEMPTS, DECIDED_AGAIN, DECISIONS, LANE_FAULTS, LANES_ALIVE, REPLAYS
-from authz_service.problems import NotDecided, OutcomeUnknown, Problem
+from authz_service.problems import Problem
 from authz_service.registry import Registry
 from authz_service.requests import Purchase
 from authz_service.settings import Settings
@@ -82,6 +82,7 @@ class Lane:
     chance: Chance
     connect: Connect
     connection: asyncpg.Connection | None = None
+    connecting: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def serve(self) -> None:
         """Until cancelled; a fault of one batch never ends the lane."""
@@ -95,7 +96,7 @@ class Lane:
                 except Exception:
                     LANE_FAULTS.labels("bug").inc()
                     log.exception("lane_fault", programme=batch.programme_id)
-                    _fail(batch.asked, NotDecided("an error of ours"))
+                    _refuse(batch.asked, "an error of ours")
                 finally:
                     self.room.done(batch, monotonic_seconds() - started)
         finally:
@@ -117,7 +118,7 @@ class Lane:
     async def _attempt(self, batch: Batch, todo: list[Asked]) -> list[Asked]:
         """Decides `todo` once; those that must be decided again are returned."""
         try:
-            connection = await self._connected()
+            connection = await self.connected()
             return await self._decide(connection, batch, todo)
         except DECIDE_AGAIN as raced:
             LANE_FAULTS.labels("raced").inc()
@@ -139,7 +140,7 @@ class Lane:
             log.error(
                 "request_cannot_be_decided", request_id=todo[0].request_id, error=type(fault).__name__, exc_info=fault
             )
-            _fail(todo, NotDecided("this request cannot be decided; operators were told"))
+            _refuse(todo, "this request cannot be decided; operators were told")
             return []
         half = len(todo) // 2
         return [*await self._attempt(batch, todo[:half]), *await self._attempt(batch, todo[half:])]
@@ -193,8 +194,15 @@ class Lane:
         first_sent = [given for given in desk.given if given.rests_on is not None and not given.asked.sent]
         for given in first_sent:
             given.asked.sent = True
-        with self._watched(connection):
-            written = await record(connection, batch.programme_id, desk.reference.version, records)
+        try:
+            with self._watched(connection):
+                written = await record(connection, batch.programme_id, desk.reference.version, records)
+        except asyncpg.PostgresError as error:
+            if not isinstance(error, CONNECTION_LOST):
+                # The server itself said no, so nothing of this statement was written.
+                for given in first_sent:
+                    given.asked.sent = False
+            raise
         for given in first_sent:
             # Skipped, so surely not written; of one that was sent before, that is not known.
             given.asked.sent = given.rests_on in written
@@ -266,10 +274,12 @@ class Lane:
 
     # the connection
 
-    async def _connected(self) -> asyncpg.Connection:
-        if self.connection is None or self.connection.is_closed():
-            self.connection = await self.connect()
-        return self.connection
+    async def connected(self) -> asyncpg.Connection:
+        """The lane's connection, a new one where it was lost."""
+        async with self.connecting:
+            if self.connection is None or self.connection.is_closed():
+                self.connection = await self.connect()
+            return self.connection
 
     def _drop(self) -> None:
         if self.connection is not None:
@@ -285,17 +295,16 @@ class Lane:
         """Too little time left to be decided and recorded: never sent."""
         if asked.deadline - monotonic_seconds() >= self.settings.record_reserve_seconds:
             return True
-        asked.fail(NotDecided("it waited too long to be decided in time"))
+        asked.refuse("it waited too long to be decided in time")
         return False
 
     def _again(self, asked: Asked) -> None:
         asked.rounds += 1
         if asked.rounds < self.settings.redecide_rounds and self._in_time(asked):
-            self.room.put(asked, first=True)
-        elif asked.sent:
-            asked.fail(OutcomeUnknown("the connection was lost while the decision was being written"))
+            wait_seconds = self.settings.redecide_wait_seconds * 2**asked.rounds
+            asyncio.get_running_loop().call_later(wait_seconds, self.room.put, asked)
         else:
-            asked.fail(NotDecided("others were faster every time"))
+            asked.refuse("others were faster, or the connection was lost, every time")
 
 
 class _Watch:
@@ -325,6 +334,6 @@ def _question(asked: Asked) -> Question:
     )
 
 
-def _fail(asked: list[Asked], problem: Problem) -> None:
+def _refuse(asked: list[Asked], detail: str) -> None:
     for each in asked:
-        each.fail(problem)
+        each.refuse(detail)

@@ -22,7 +22,7 @@ from authz_service.api.documentation import documented
 from authz_service.api.operations import operations
 from authz_service.api.pos import PosDoor
 from authz_service.clock import Clock, clock_from
-from authz_service.database import connect_hot, open_office_pool, require_schema
+from authz_service.database import DatabaseUnusable, connect_hot, open_office_pool, require_schema
 from authz_service.idempotency import Hint
 from authz_service.keys import Keys
 from authz_service.lanes import Lane
@@ -45,17 +45,22 @@ class Running:
     """What is open while the service runs."""
 
     pool: asyncpg.Pool
-    lanes: list["asyncio.Task[None]"]
+    lanes: list[Lane]
+    tasks: list["asyncio.Task[None]"]
     door: PosDoor
+    limit_seconds: float
 
     async def is_ready(self) -> bool:
-        """Every lane lives and the database answers."""
-        if any(lane.done() for lane in self.lanes):
+        """Every lane lives and has its connection, and the database answers."""
+        if any(task.done() for task in self.tasks):
             return False
         try:
-            async with self.pool.acquire() as connection:
-                return bool(await connection.fetchval("SELECT true"))
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
+            async with asyncio.timeout(self.limit_seconds):
+                for lane in self.lanes:
+                    await lane.connected()
+                async with self.pool.acquire() as connection:
+                    return bool(await connection.fetchval("SELECT true"))
+        except (DatabaseUnusable, asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
             return False
 
 
@@ -109,7 +114,7 @@ async def _start(settings: Settings, framework: FastAPI, stack: AsyncExitStack) 
     room = WaitingRoom(settings)
     lanes = [_lane(settings, room, registry, hint, clock, url) for _ in range(settings.lanes)]
     for lane in lanes:
-        lane.connection = await lane.connect()
+        await lane.connected()
     tasks = [asyncio.create_task(lane.serve()) for lane in lanes]
     sweeper = Sweeper(settings=settings, room=room, pool=pool, clock=clock)
     helpers = [hint.tell_for_ever(), registry.follow(), sweeper.sweep_for_ever()]
@@ -125,7 +130,7 @@ async def _start(settings: Settings, framework: FastAPI, stack: AsyncExitStack) 
         new_request_id=lambda: f"req_{uuid.uuid4().hex}",
     )
     log.info("service_started", version=__version__, programmes=registry.programmes, lanes=len(lanes))
-    return Running(pool=pool, lanes=tasks, door=door)
+    return Running(pool=pool, lanes=lanes, tasks=tasks, door=door, limit_seconds=settings.ready_timeout_seconds)
 
 
 def _lane(settings: Settings, room: WaitingRoom, registry: Registry, hint: Hint, clock: Clock, url: str) -> Lane:

@@ -29,9 +29,18 @@ DECIMALS: Final = 3
 RFC_3339: Final = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?([Zz]|[+-][0-9]{2}:[0-9]{2})"
 )
+CARD_DIGITS: Final = 15
+LONG_NUMBER: Final = re.compile(r"[0-9]{15}")
+"""Longer than a GTIN, no longer than a card number or a NIK."""
 EARLIEST_YEAR: Final = 2000
 LATEST_YEAR: Final = 2100
 QUANTITY_PATTERN: Final = r"^[0-9]{1,9}(\.[0-9]{1,3})?$"
+
+
+def _is_a_label(text: str) -> str:
+    if len(text) >= CARD_DIGITS and LONG_NUMBER.search(text.replace(" ", "").replace("-", "")):
+        raise PydanticCustomError("long_number", "A number as long as a card's has no place here")
+    return _without_control_characters(text)
 
 
 def _without_control_characters(text: str) -> str:
@@ -71,7 +80,7 @@ def _as_instant(text: object) -> datetime:
 
 
 Rupiah = Annotated[int, Field(gt=0, le=MONEY_LIMIT_RUPIAH)]
-Label = Annotated[str, StringConstraints(min_length=1, max_length=64), AfterValidator(_without_control_characters)]
+Label = Annotated[str, StringConstraints(min_length=1, max_length=64), AfterValidator(_is_a_label)]
 CardNumber = Annotated[str, StringConstraints(pattern=r"^[0-9]{12,19}$")]
 Stan = Annotated[str, StringConstraints(pattern=r"^[0-9]{6}$")]
 Instant = Annotated[
@@ -167,10 +176,7 @@ class Void:
 
     __pydantic_config__ = STRICT
 
-    reason: (
-        Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_without_control_characters)]
-        | None
-    ) = None
+    reason: Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_is_a_label)] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -419,6 +419,7 @@ transfer = Table(
     _id("credit_account_id"),
     _rupiah("amount_rupiah"),
     _id("authorisation_id", nullable=True),
+    Column("reason", Text, comment="what the till said, where it may say why"),
     Column("created_at", Instant, nullable=False, comment="the business instant"),
     Column("recorded_at", Instant, nullable=False, server_default=text("now()")),
     PrimaryKeyConstraint("programme_id", "transfer_id"),

@@ -49,8 +49,10 @@ class Settings(BaseSettings):
     """How often a family whose facts changed under the decision is decided again in one batch."""
     facts_attempts: int = 3
     """How often facts are read again because the month turned or the registry changed while they came."""
-    redecide_rounds: int = 5
-    """How many batches a request may ride in before it is answered 503 `not_decided`."""
+    redecide_rounds: int = 7
+    """How many batches a request may ride in before it is answered 503."""
+    redecide_wait_seconds: float = 0.005
+    """Before the next batch it waits so long, doubled each time: who holds the family may soon be done."""
     stall_seconds: float = 3.0
     """A hot statement that takes longer has lost its connection: it is dropped, and the outcome asked again."""
 
@@ -63,6 +65,9 @@ class Settings(BaseSettings):
     office_acquire_timeout_seconds: float = 2.0
     audit_statement_timeout_ms: int = 300_000
     """For one invariant of the books; a million families take less than a minute."""
+
+    ready_timeout_seconds: float = 2.0
+    """A readiness probe that takes longer says no."""
 
     # Redis: a hint, never a truth.
     redis_timeout_seconds: float = 0.03

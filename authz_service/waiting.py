@@ -47,10 +47,13 @@ class Asked:
         if not self.answer.done():
             self.answer.set_exception(problem)
 
+    def refuse(self, detail: str) -> None:
+        """No answer comes; what that means depends on whether its record may have been written."""
+        self.fail(OutcomeUnknown(detail) if self.sent else NotDecided(detail))
+
     def give_up(self) -> None:
         """The deadline has come."""
-        self.fail(OutcomeUnknown("the deadline came while the decision was being written") if self.sent
-                  else NotDecided("the deadline came before anything was written"))  # fmt: skip
+        self.refuse("the deadline came before the answer")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,17 +116,14 @@ class WaitingRoom:
             if not self._per_terminal[terminal]:
                 del self._per_terminal[terminal]
 
-    def put(self, asked: Asked, *, first: bool = False) -> None:
-        """Waits from now on; `first` for one that had its turn and must be decided again."""
+    def put(self, asked: Asked) -> None:
+        """Waits from now on."""
         programme_id = asked.principal.programme_id
         queue = self._queues.get(programme_id)
         if queue is None:
             queue = self._queues[programme_id] = deque()
             self._turns.append(programme_id)
-        if first:
-            queue.appendleft(asked)
-        else:
-            queue.append(asked)
+        queue.append(asked)
         self._waiting += 1
         self._wake_one()
 

@@ -15,16 +15,19 @@ from authz_service.rules.goods import LINE_RULES, ceiling_of, price_is_above_cei
 from authz_service.rules.money import room_of
 from authz_service.vocabulary import AboveCeiling, DetailsRequired
 from tests.builders import (
+    a_ceiling,
     a_family,
     a_line,
     a_month,
     a_priced_line,
+    a_product,
     a_programme,
     a_purchase,
     any_family,
     any_programme,
     facts,
     instant,
+    listed,
     quickly,
     reasons,
 )
@@ -368,6 +371,19 @@ def test_a_line_above_its_ceiling_is_price_reduced_also_where_rounding_hides_it(
     """A line is above its ceiling when its unit price is. A gram costs Rp15 at Rp15.401 a kilogram as at Rp15.400."""
     decision = decided(a_priced_line("beras premium", "0.001", 15_401), partial=False, programme=REDUCES)
     assert shown(decision) == ["price_reduced 15"]
+
+
+@pytest.mark.parametrize("partial", [False, True])
+def test_a_line_that_is_worth_nothing_at_its_ceiling_is_not_approved(partial: bool) -> None:
+    """Approved nothing is a decline, and a rupiah is something."""
+    cheap = a_product(a_ceiling(499))
+    programme = a_programme(above_ceiling=AboveCeiling.REDUCE, products=listed(cheap))
+    nothing = decided(a_priced_line("telur ayam ras", "0.001", 600), partial=partial, programme=programme)
+    assert not nothing.approved
+    assert reasons(nothing) == ["price_above_ceiling:1"]
+    assert amounts(nothing) == (0, 1, 0)
+    a_rupiah = decided(a_priced_line("telur ayam ras", "0.002", 1_000), partial=partial, programme=programme)
+    assert amounts(a_rupiah) == (1, 0, 1)
 
 
 def test_an_approval_never_costs_more_than_the_ceiling_at_any_point_of_the_funding() -> None:

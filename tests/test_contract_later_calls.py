@@ -448,3 +448,13 @@ async def test_a_new_price_ceiling_changes_the_catalogue_and_its_etag(world: Wor
     second = await world.get("/v1/catalogue", headers={"if-none-match": first.headers["etag"]})
     assert second.status == 200
     assert b'"price_ceiling":15000' in second.raw
+
+
+async def test_the_reason_of_a_void_is_kept_with_its_event(world: World) -> None:
+    held = await world.authorise()
+    await world.void(held["id"], reason="pelanggan batal")
+    events = (await world.get(f"/v1/authorizations/{held['id']}"))["events"]
+    assert [(event["type"], event.get("reason")) for event in events] == [
+        ("authorised", None),
+        ("voided", "pelanggan batal"),
+    ]

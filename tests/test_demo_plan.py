@@ -171,7 +171,10 @@ def test_some_purchases_need_a_voucher_and_no_family_gets_more_than_its_entitlem
 
 
 def test_approved_baskets_are_within_the_package_and_no_voucher_lifts_it() -> None:
-    assert max(sale.amount_rupiah for _, sale in approved()) <= the_town().terms.package_rupiah
+    package_rupiah = the_town().terms.package_rupiah
+    assert max(sale.amount_rupiah for _, sale in approved()) <= package_rupiah
+    too_large = [sale for _, sale in the_quarter().sales() if sale.refused is DeclineReason.PACKAGE_CAP_EXCEEDED]
+    assert min(sale.amount_rupiah for sale in too_large) > package_rupiah
 
 
 def test_the_lines_of_every_basket_add_up_as_the_contract_rounds_them() -> None:

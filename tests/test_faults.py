@@ -313,7 +313,7 @@ async def test_an_answer_lost_after_the_commit_is_outcome_unknown_and_the_repeat
     enrolled_url: str, redis_url: str, enrolled: EnrolledTemplate, tmp_path: Path
 ) -> None:
     """Incident 7: the wire breaks between commit and answer, and PostgreSQL stays away until after the deadline."""
-    async with wired(enrolled_url, redis_url, tmp_path, enrolled) as (world, wire):
+    async with wired(enrolled_url, redis_url, tmp_path, enrolled, lanes=1) as (world, wire):
         await world.authorise(card_number=world.tills.cards[9].card_number)
         wire.trigger, wire.after = A_RECORD, True
         body, started = world.a_purchase(), monotonic()
@@ -358,7 +358,7 @@ async def test_a_record_that_still_runs_when_its_wire_is_cut_is_outcome_unknown(
 async def test_a_record_that_never_arrived_is_written_once_by_the_repeat(
     enrolled_url: str, redis_url: str, enrolled: EnrolledTemplate, tmp_path: Path
 ) -> None:
-    async with wired(enrolled_url, redis_url, tmp_path, enrolled) as (world, wire):
+    async with wired(enrolled_url, redis_url, tmp_path, enrolled, lanes=1) as (world, wire):
         await world.authorise(card_number=world.tills.cards[9].card_number)
         wire.trigger, wire.lets_pass, wire.after = A_RECORD, False, True
         body = world.a_purchase()
@@ -369,6 +369,19 @@ async def test_a_record_that_never_arrived_is_written_once_by_the_repeat(
         assert (again.status, again["decision"]) == (201, "approved")
         assert await world.wallet() == (1650000, 150000, 0)
         await world.books_balance()
+
+
+async def test_another_lane_finds_the_answer_that_was_lost_after_the_commit(
+    enrolled_url: str, redis_url: str, enrolled: EnrolledTemplate, tmp_path: Path
+) -> None:
+    """The till need not hear of it: the same request, run again, is the look-up of its outcome."""
+    async with wired(enrolled_url, redis_url, tmp_path, enrolled, lanes=2) as (world, wire):
+        await world.authorise(card_number=world.tills.cards[9].card_number)
+        wire.trigger, wire.after = A_RECORD, True
+        reply = await world.authorise(key="k")
+        assert (reply.status, reply["decision"]) == (201, "approved")
+        assert await world.wallet() == (1650000, 150000, 0)
+        assert (await world.counts())["hold"] == 2
 
 
 async def test_a_cut_that_heals_at_once_is_not_seen_by_the_till(

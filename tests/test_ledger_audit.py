@@ -94,7 +94,7 @@ ANOTHER_FAMILY: Final = "(SELECT max(beneficiary_id) FROM wallet)"
 ANOTHER_SHOP: Final = "(SELECT max(merchant_id) FROM merchant)"
 ONCE_MORE: Final = """
     INSERT INTO transfer SELECT programme_id, 'trf_again', kind, cause, debit_account_id, credit_account_id,
-                                amount_rupiah, authorisation_id, created_at FROM transfer WHERE"""
+                                amount_rupiah, authorisation_id, reason, created_at FROM transfer WHERE"""
 SAID: Final = "convert_from(answer, 'UTF8')"
 
 FORGERIES: Final = {
@@ -523,7 +523,7 @@ async def _pay_out(world: World) -> None:
     )
     for kind, debit, credit, amount in payouts:
         await world.database.execute(
-            "INSERT INTO transfer VALUES ($1, $2, $3, 'close', $4, $5, $6, NULL, $7)",
+            "INSERT INTO transfer VALUES ($1, $2, $3, 'close', $4, $5, $6, NULL, NULL, $7)",
             PROGRAMME,
             f"trf_{kind}",
             kind,

@@ -297,6 +297,8 @@ WRONG_LINES: list[tuple[str, Any]] = [
     ("product", "beras\x00premium"),
     ("product", "beras\tpremium"),
     ("product", ""),
+    ("product", "9360000000000013"),
+    ("product", "beras 9360 0000-0000 0013"),
     ("unit", "k\x1bg"),
     ("unit", 1),
     ("quantity", ".5"),
@@ -364,6 +366,12 @@ def test_details_come_together_or_not_at_all(left_out: str) -> None:
 def test_the_amount_is_the_sum_of_the_lines(amount: int, of_the_lines: int) -> None:
     problem = refused(a_body(amount=amount, lines=[FISH | {"amount": of_the_lines}]))
     assert problem.more["errors"][0]["code"] == "lines_sum"
+
+
+def test_a_product_may_be_a_gtin_of_fourteen_digits() -> None:
+    """A number as long as a card's or a NIK is refused there; a trade item's is shorter."""
+    line = a_line_of_rice(product="08991002101234")
+    assert asked(a_body(lines=[line])).lines[0].product == "08991002101234"
 
 
 @pytest.mark.parametrize("count", [1, 2, 50])

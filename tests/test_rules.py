@@ -10,9 +10,10 @@ import pytest
 
 from authz_service.clock import month_end, month_of
 from authz_service.requests import Line
-from authz_service.rules.decide import decide
+from authz_service.rules.decide import decide, largest_approvable
 from authz_service.rules.facts import Ceiling, Family
 from authz_service.rules.goods import ceiling_on
+from authz_service.rules.money import room_of
 from authz_service.vocabulary import AboveCeiling, CardStatus, DetailsRequired, TerminalStatus
 from tests.builders import (
     WITA,
@@ -59,6 +60,19 @@ def told(*lines: Line, **changes: Any) -> list[str]:
 )
 def test_the_programme_runs_from_its_first_midnight_to_its_last(now: str, reason: list[str]) -> None:
     assert told(now=now) == reason
+
+
+@pytest.mark.parametrize(
+    ("now", "largest"),
+    [
+        ("2024-09-30T15:59:59.999999Z", 0),
+        ("2024-09-30T16:00:00Z", 300_000),
+        ("2024-12-31T15:59:59.999999Z", 300_000),
+        ("2024-12-31T16:00:00Z", 0),
+    ],
+)
+def test_a_balance_says_that_nothing_can_be_bought_outside_the_programme(now: str, largest: int) -> None:
+    assert largest_approvable(facts(now=now), room_of(a_family(), a_programme())) == largest
 
 
 def test_the_last_day_of_the_programme_is_the_last_of_the_year_in_wita() -> None:

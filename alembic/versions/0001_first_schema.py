@@ -359,6 +359,7 @@ CREATE TABLE transfer (
     credit_account_id text COLLATE "C" NOT NULL,
     amount_rupiah bigint NOT NULL,
     authorisation_id text COLLATE "C",
+    reason text,
     created_at timestamptz NOT NULL,
     recorded_at timestamptz NOT NULL DEFAULT now(),
     CONSTRAINT transfer_pkey PRIMARY KEY (programme_id, transfer_id),
@@ -375,6 +376,7 @@ CREATE TABLE transfer (
 CREATE INDEX transfer_authorisation_idx ON transfer (programme_id, authorisation_id)
     WHERE authorisation_id IS NOT NULL
 """,
+    "COMMENT ON COLUMN transfer.reason IS 'what the till said, where it may say why'",
     "COMMENT ON COLUMN transfer.created_at IS 'the business instant'",
 )
 

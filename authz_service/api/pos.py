@@ -173,7 +173,10 @@ class PosDoor:
             raise NotFound("there is no such authorisation")
         zone = self.registry.reference(principal.programme_id).programme.zone
         key = (principal.programme_id, authorisation_id, principal.merchant_id)
-        async with self.pool.acquire(timeout=self.settings.office_acquire_timeout_seconds) as connection:
+        async with (
+            self.pool.acquire() as connection,
+            connection.transaction(isolation="repeatable_read", readonly=True),
+        ):
             document = await authorisation_document(connection, key, self.clock, zone)
         if document is None:
             raise NotFound("this shop has no such authorisation")
@@ -182,7 +185,7 @@ class PosDoor:
     async def _catalogue(self, arrived: Arrived) -> tuple[str, Answer, Headers]:
         principal = await self._principal(arrived)
         reference = self.registry.reference(principal.programme_id)
-        async with self.pool.acquire(timeout=self.settings.office_acquire_timeout_seconds) as connection:
+        async with self.pool.acquire() as connection:
             now = self.clock.at(await connection.fetchval("SELECT clock_timestamp()"))
         shop = reference.shops.get(principal.merchant_id)
         today = now.astimezone(reference.programme.zone).date()

@@ -115,6 +115,7 @@ class Event(Wire):
     ]
     amount: Money
     created_at: AwareDatetime
+    reason: str = _may_be_missing(description="What the till said.")
 
 
 class AuthorisationWithEvents(Authorisation):

@@ -41,10 +41,11 @@ class Customer:
 
     def buys(self, stall: Stall, day: date, basket: Basket) -> list[Step]:
         """The family gets the basket, perhaps after a mishap, or leaves it and takes another one."""
+        mishap = self._mishap(stall, day, basket)
         sale = self.approved(day, basket)
-        steps: list[Step] = [*self._mishap(stall, day, basket), sale]
+        steps: list[Step] = [*mishap, sale]
         if sale.settling is Settling.VOIDED and self.chance.random() < habits.BUYS_AFTER_VOID:
-            other = stall.basket(self._size(), self.purse.most_rupiah(day.replace(day=1)), self.chance)
+            other = stall.basket(self._size(), self.purse.left(day.replace(day=1)).purchase_rupiah, self.chance)
             steps += [self.approved(day, other)] if other else []
         return steps
 
@@ -84,7 +85,7 @@ class Customer:
             if vouching is None:
                 break
             steps.append(self._vouched(vouching))
-        basket = stall.basket(size, self.purse.most_rupiah(month), self.chance)
+        basket = stall.basket(size, self.purse.left(month).purchase_rupiah, self.chance)
         return [*steps, *self.buys(stall, day, basket)] if basket else steps
 
     def _mishap(self, stall: Stall, day: date, basket: Basket) -> list[Step]:
@@ -95,7 +96,7 @@ class Customer:
             if drawn >= 0:
                 continue
             if reason is DeclineReason.CARD_UNKNOWN:
-                return [replace(self._refused(day, basket, reason), card_number=self._mistyped(day))]
+                return [replace(self._refused(day, basket, reason), card_number=self._mistyped(day), left=None)]
             if reason is DeclineReason.PACKAGE_CAP_EXCEEDED:
                 too_much = stall.with_too_much(basket, self.terms.package_rupiah, self.chance)
                 return [self._refused(day, too_much, reason)]
@@ -107,6 +108,7 @@ class Customer:
             card_number=self.story.card_on(day, self.family),
             basket=basket,
             refused=reason,
+            left=self.purse.left(day.replace(day=1)),
             repeat=_drawn(habits.REPEATS, self.chance),
             dry_run_first=self.chance.random() < habits.DRY_RUN_FIRST,
         )

@@ -21,6 +21,7 @@ from authz_service.vocabulary import (
     MerchantId,
     MerchantStatus,
     TerminalId,
+    in_rupiah,
 )
 
 DAWN: Final = time(6)
@@ -57,11 +58,17 @@ class Left:
     packages: int
     month_rupiah: int
     programme_rupiah: int
+    purchase_rupiah: int
+    """The most that the next purchase may cost."""
+
+    def __str__(self) -> str:
+        month, programme, purchase = map(in_rupiah, (self.month_rupiah, self.programme_rupiah, self.purchase_rupiah))
+        return f"{self.packages} packages, {month} of the month, {programme} in all, {purchase} at once"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sale:
-    """One purchase; `refused` None is an approval, after which `left` is left."""
+    """One purchase; `refused` None is an approval. `left` is left after the answer, where the answer may tell."""
 
     card_number: str
     basket: Basket

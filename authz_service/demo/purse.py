@@ -28,16 +28,15 @@ class Purse:
 
     def left(self, month: date) -> Left:
         used = self._month(month)
+        packages = self.terms.month_packages + used.extra_packages - used.packages_used
+        month_rupiah = self.terms.month_cap_rupiah + used.extra_rupiah - used.used_rupiah
+        most = min(self.terms.package_rupiah, month_rupiah, self.available_rupiah)
         return Left(
-            packages=self.terms.month_packages + used.extra_packages - used.packages_used,
-            month_rupiah=self.terms.month_cap_rupiah + used.extra_rupiah - used.used_rupiah,
+            packages=packages,
+            month_rupiah=month_rupiah,
             programme_rupiah=self.available_rupiah,
+            purchase_rupiah=most if packages else 0,
         )
-
-    def most_rupiah(self, month: date) -> int:
-        """The most that the next purchase may cost; 0 where no package is left."""
-        left = self.left(month)
-        return min(self.terms.package_rupiah, left.month_rupiah, left.programme_rupiah) if left.packages else 0
 
     def refusal(self, month: date, amount_rupiah: int) -> DeclineReason | None:
         """The first limit, in precedence, that so large a purchase would break."""

@@ -87,7 +87,6 @@ class Player:
     def __init__(self, plan: Plan, office: Office, line: Line, tills: SandboxTills, clock: ShiftedClock) -> None:
         self._plan = plan
         self._office = office
-        self._line = line
         self._clock = clock
         self._tills = {each.terminal_id: Till(terminal=each, line=line) for each in tills.terminals}
         self._left_open: dict[tuple[BeneficiaryId, date], str] = {}
@@ -163,10 +162,10 @@ class Player:
             _required(await till.dry_run(sale.card_number, sale.basket), HTTPStatus.OK, reason=expected)
         reply = await till.authorise(sale.card_number, sale.basket, capture=at_once, repeat=sale.repeat)
         answer = _required(reply, HTTPStatus.CREATED, reason=expected)
+        if sale.left is not None:
+            _require_left(answer, sale.left)
         if sale.refused is None:
             _require_amounts(answer, held=sale.amount_rupiah * (not at_once), captured=sale.amount_rupiah * at_once)
-            if sale.left is not None:
-                _require_left(answer, sale.left)
             await self._settle(visit, sale, till, answer["id"])
 
     async def _settle(self, visit: Visit, sale: Sale, till: Till, authorisation_id: str) -> None:
@@ -218,7 +217,12 @@ def _require_amounts(answer: Document, *, held: int, captured: int) -> None:
 
 def _require_left(answer: Document, left: Left) -> None:
     said = answer["remaining"]
-    came = Left(packages=said["packages_this_month"], month_rupiah=said["month"], programme_rupiah=said["programme"])
+    came = Left(
+        packages=said["packages_this_month"],
+        month_rupiah=said["month"],
+        programme_rupiah=said["programme"],
+        purchase_rupiah=min(said["package"], answer["largest_approvable_amount"]),
+    )
     if came != left:
         raise DemoFailedError(f"{came} came where the programme's terms leave {left}.")
 

@@ -147,7 +147,7 @@ class _Shopper:
         """Bought before midnight, captured after it: the shop's promise is kept although the programme has ended."""
         day, stall = self.terms.ends_on, self.market.stall(shop)
         midnight = datetime.combine(day + DAY, time(), tzinfo=self.terms.zone)
-        most = self.customer.purse.most_rupiah(day.replace(day=1))
+        most = self.customer.purse.left(day.replace(day=1)).purchase_rupiah
         sale = self.customer.approved(day, stall.basket(Size.MEDIUM, most, self.chance))
         sale = replace(sale, settling=Settling.LEFT_OPEN, captured_rupiah=0)
         self._went(midnight - timedelta(minutes=1), shop, sale)

@@ -154,7 +154,7 @@ def _columns(families: list[FamilyRecord]) -> list[Sequence[Any]]:
         *_turned(tables["authorisations"], 14),
         *_turned(tables["holds_placed"], 11),
         *_turned(tables["holds_changed"], 7),
-        *_turned(tables["transfers"], 9),
+        *_turned(tables["transfers"], 10),
     ]
 
 
@@ -168,6 +168,7 @@ def _transfer_row(who: str, transfer: Transfer) -> Row:
         transfer.credit_account_id,
         transfer.amount_rupiah,
         transfer.authorisation_id,
+        transfer.reason,
         transfer.created_at,
     )
 

@@ -33,6 +33,8 @@ class Transfer:
     credit_account_id: AccountId
     amount_rupiah: int
     authorisation_id: AuthorisationId | None
+    reason: str | None = None
+    """What the till said, where it may say why."""
     created_at: datetime
 
 
@@ -110,11 +112,12 @@ def granted(transfer_id: TransferId, beneficiary_id: BeneficiaryId, amount_rupia
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parties:
-    """Between whom an authorisation's transfers go."""
+    """Between whom an authorisation's transfers go, and why, if the till said so."""
 
     authorisation_id: AuthorisationId
     beneficiary_id: BeneficiaryId
     merchant_id: MerchantId
+    reason: str | None = None
 
 
 def of_hold(
@@ -132,5 +135,6 @@ def of_hold(
         credit_account_id=shop,
         amount_rupiah=amount_rupiah,
         authorisation_id=parties.authorisation_id,
+        reason=parties.reason,
         created_at=at,
     )

@@ -182,13 +182,13 @@ WITH seen AS (
         WHERE h.programme_id = $1 AND h.authorisation_id = c.authorisation_id AND h.authorisation_id = ANY ($69)),
      transfers AS (
        INSERT INTO transfer (programme_id, transfer_id, kind, cause, debit_account_id, credit_account_id, amount_rupiah,
-                             authorisation_id, created_at)
+                             authorisation_id, reason, created_at)
        SELECT $1, t.transfer_id, t.kind, t.cause, t.debit_account_id, t.credit_account_id, t.amount_rupiah,
-              t.authorisation_id, t.created_at
+              t.authorisation_id, t.reason, t.created_at
          FROM unnest($75::text[], $76::text[], $77::text[], $78::text[], $79::text[], $80::text[], $81::bigint[],
-                     $82::text[], $83::timestamptz[])
+                     $82::text[], $83::text[], $84::timestamptz[])
               AS t(beneficiary_id, transfer_id, kind, cause, debit_account_id, credit_account_id, amount_rupiah,
-                   authorisation_id, created_at)
+                   authorisation_id, reason, created_at)
          JOIN still USING (beneficiary_id))
 SELECT beneficiary_id FROM still
 """

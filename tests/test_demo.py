@@ -1,0 +1,85 @@
+"""The README's `make demo`, from start to Ctrl-C, as its reader would type it."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+from urllib.request import urlopen
+
+import pytest
+
+from authz_service.serving import free_port
+
+START_SECONDS = 240
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="the printed command is a curl")
+@pytest.mark.timeout(START_SECONDS + 60)
+def test_the_demo_plays_the_quarter_serves_today_and_its_curl_gets_an_approval(tmp_path: Path) -> None:
+    port = free_port()
+    demo = _demo(tmp_path, port)
+    ended = threading.Timer(START_SECONDS, demo.kill)
+    ended.start()
+    try:
+        printed = _until_the_curl(demo)
+        report = "".join(printed)
+        assert "Control total: Rp1.776.600.000 granted" in report
+        assert "The books are in order" in report
+        assert _runs_on_the_same_directory(tmp_path) == (1, True)
+        first, again = (_pasted(report[report.index("curl -s") :]) for _ in range(2))
+        assert (first["decision"], first["approved_amount"]) == ("approved", 107000)
+        assert again == first
+        with urlopen(f"http://127.0.0.1:{port}/docs", timeout=20) as answer:
+            page = answer.read().decode()
+        assert "swagger-ui" in page
+        assert not re.search(r"(src|href)=\"https?:", page)
+    finally:
+        ended.cancel()
+        demo.send_signal(signal.SIGINT)
+        status = demo.wait(30)
+        if demo.stdout is not None:
+            demo.stdout.close()
+    assert status == 130
+
+
+def _demo(directory: Path, port: int) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        [sys.executable, "-m", "authz_service.cli", "demo"],
+        env={**os.environ, "AUTHZ_DATA_DIR": str(directory), "AUTHZ_PORT": str(port), "PYTHONUNBUFFERED": "1"},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+def _until_the_curl(demo: "subprocess.Popen[str]") -> list[str]:
+    assert demo.stdout is not None
+    printed = []
+    for line in demo.stdout:
+        printed.append(line)
+        if line.startswith("  -d "):
+            return printed
+    raise AssertionError("".join(printed))
+
+
+def _pasted(command: str) -> dict[str, Any]:
+    """What a shell makes of the printed lines."""
+    answer: dict[str, Any] = json.loads(subprocess.check_output(["sh", "-c", command], timeout=20))
+    return answer
+
+
+def _runs_on_the_same_directory(directory: Path) -> tuple[int, bool]:
+    second = subprocess.run(
+        [sys.executable, "-m", "authz_service.cli", "demo", "--no-serve"],
+        env={**os.environ, "AUTHZ_DATA_DIR": str(directory)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    return second.returncode, str(directory) in second.stderr.replace("\n", "")

@@ -6,25 +6,25 @@ seldom decide the same family at once; when it is refused twice the request goes
 """
 
 import asyncio
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from hmac import compare_digest
 from typing import Final
 
 import orjson
 from redis.asyncio import Redis
+from redis.asyncio.client import Pipeline
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from authz_service.answers import Answer
 from authz_service.clock import monotonic_seconds
-from authz_service.keys import Keys
+from authz_service.keys import DIGEST_BYTES, Keys
 from authz_service.metrics import HINT_FAILURES, HINT_TOLD
 from authz_service.requests import canonical
 from authz_service.settings import Settings
 
 _RELEASE: Final = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0"
-_FINGERPRINT_BYTES: Final = 16
 _STATUS_BYTES: Final = 2
 
 
@@ -34,31 +34,12 @@ def fingerprint(keys: Keys, method: str, path: str, body: object) -> bytes:
     return keys.request_digest(orjson.dumps([method, path, canonical(body)]))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asking:
-    """What a batch asks Redis for one request."""
-
-    answer_key: bytes | None
-    fingerprint: bytes | None
-    lock_key: bytes | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Hinted:
-    """A finished decline of the very same request, if Redis has one; and whether another process decides the card."""
-
-    answer: Answer | None = None
-    card_is_busy: bool = False
-
-
-NOTHING: Final = Hinted()
-
-
 class Hint:
     """Redis behind a breaker: no failure of it is an error, it only makes the answer slower."""
 
-    def __init__(self, settings: Settings, url: str, *, epoch: str, token: str) -> None:
+    def __init__(self, settings: Settings, keys: Keys, url: str, *, epoch: str, token: str) -> None:
         self._settings = settings
+        self._keys = keys
         self._redis: Redis = Redis.from_url(
             url,
             socket_timeout=settings.redis_timeout_seconds,
@@ -82,27 +63,27 @@ class Hint:
     def lock_key(self, programme_id: str, card_digest: bytes) -> bytes:
         return b"%b:card:%b:%b" % (self._epoch, programme_id.encode(), card_digest.hex().encode())
 
-    async def ask(self, asking: Sequence[Asking]) -> list[Hinted]:
-        """One round trip for the whole batch; nothing is hinted while Redis is away."""
-        if monotonic_seconds() < self._open_until:
-            return [NOTHING] * len(asking)
-        pipeline = self._redis.pipeline(transaction=False)
-        for each in asking:
-            if each.answer_key is not None:
-                pipeline.get(each.answer_key)
-            if each.lock_key is not None:
-                pipeline.set(each.lock_key, self._token, nx=True, get=True, px=self._settings.redis_card_lock_ms)
-        try:
-            replies = iter(await pipeline.execute(raise_on_error=False))
-        except (RedisError, OSError, TimeoutError):
-            self._failed()
-            return [NOTHING] * len(asking)
-        self._failures = 0
-        return [self._hinted(each, replies) for each in asking]
+    async def taken(self, locks: Sequence[bytes | None]) -> list[bool]:
+        """Takes these locks in one round trip; True where another process has it. None is no lock."""
+        replies = await self._asked(
+            lambda pipeline: [
+                pipeline.set(lock, self._token, nx=True, get=True, px=self._settings.redis_card_lock_ms)
+                for lock in locks
+                if lock is not None
+            ]
+        )
+        owners = iter(replies)
+        return [lock is not None and self._is_another(next(owners, None)) for lock in locks]
+
+    async def declines(self, asked: Sequence[tuple[bytes, bytes]]) -> list[Answer | None]:
+        """The finished decline of each of these (answer key, fingerprint), where Redis has one; as it was given."""
+        replies = await self._asked(lambda pipeline: [pipeline.get(key) for key, _ in asked])
+        values = [*replies, *[None] * (len(asked) - len(replies))]
+        return [self._opened(key, told, value) for (key, told), value in zip(asked, values, strict=True)]
 
     def tell_later(self, declines: Sequence[tuple[bytes, bytes, Answer]], locks: Sequence[bytes]) -> None:
         """Finished declines (key, fingerprint, answer) and locks to give back; dropped when too much waits."""
-        news = [(key, told + answer.status.to_bytes(_STATUS_BYTES) + answer.body) for key, told, answer in declines]
+        news = [(key, self._sealed(key, told, answer)) for key, told, answer in declines]
         try:
             self._news.put_nowait([*news, *((lock,) for lock in locks)])
         except asyncio.QueueFull:
@@ -114,36 +95,53 @@ class Hint:
             news = await self._news.get()
             while len(news) < self._settings.redis_queue_limit and not self._news.empty():
                 news += self._news.get_nowait()
-            if monotonic_seconds() >= self._open_until:
-                await self._tell(news)
+            await self._tell(news)
 
     async def close(self) -> None:
         await self._redis.aclose()
 
     async def _tell(self, news: list[tuple[bytes, ...]]) -> None:
+        def fill(pipeline: Pipeline) -> None:
+            for item in news:
+                if len(item) == 1:
+                    pipeline.eval(_RELEASE, 1, item[0], self._token)
+                else:
+                    pipeline.set(item[0], item[1], ex=self._settings.redis_answer_seconds)
+
+        HINT_TOLD.inc(len(await self._asked(fill)))
+
+    async def _asked(self, fill: Callable[[Pipeline], object]) -> list[object]:
+        """One reply a command; none at all while Redis is away."""
+        if monotonic_seconds() < self._open_until:
+            return []
         pipeline = self._redis.pipeline(transaction=False)
-        for item in news:
-            if len(item) == 1:
-                pipeline.eval(_RELEASE, 1, item[0], self._token)
-            else:
-                pipeline.set(item[0], item[1], ex=self._settings.redis_answer_seconds)
+        fill(pipeline)
         try:
-            await pipeline.execute(raise_on_error=False)
-            HINT_TOLD.inc(len(news))
+            replies: list[object] = await pipeline.execute(raise_on_error=False)
         except (RedisError, OSError, TimeoutError):
             self._failed()
+            return []
+        self._failures = 0
+        return replies
 
-    def _hinted(self, each: Asking, replies: Iterator[object]) -> Hinted:
-        answer = None
-        if each.answer_key is not None:
-            value = next(replies)
-            if isinstance(value, bytes) and value[:_FINGERPRINT_BYTES] == each.fingerprint:
-                status = int.from_bytes(value[_FINGERPRINT_BYTES : _FINGERPRINT_BYTES + _STATUS_BYTES])
-                answer = Answer(status=status, body=value[_FINGERPRINT_BYTES + _STATUS_BYTES :], replayed=True)
-        if each.lock_key is None:
-            return Hinted(answer=answer)
-        owner = next(replies)
-        return Hinted(answer=answer, card_is_busy=isinstance(owner, bytes) and owner != self._token)
+    def _is_another(self, owner: object) -> bool:
+        return isinstance(owner, bytes) and owner != self._token
+
+    def _sealed(self, key: bytes, told: bytes, answer: Answer) -> bytes:
+        content = told + answer.status.to_bytes(_STATUS_BYTES) + answer.body
+        return self._keys.request_digest(key + content) + content
+
+    def _opened(self, key: bytes, asked: bytes, value: object) -> Answer | None:
+        """Only what this service wrote, under this key and for this very request, is an answer."""
+        if not isinstance(value, bytes):
+            return None
+        seal, content = value[:DIGEST_BYTES], value[DIGEST_BYTES:]
+        if not compare_digest(seal, self._keys.request_digest(key + content)):
+            return None
+        told, rest = content[:DIGEST_BYTES], content[DIGEST_BYTES:]
+        if told != asked:
+            return None
+        return Answer(status=int.from_bytes(rest[:_STATUS_BYTES]), body=rest[_STATUS_BYTES:], replayed=True)
 
     def _failed(self) -> None:
         HINT_FAILURES.inc()

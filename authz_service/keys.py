@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 KEY_ID: Final = 1
 """Stands beside every digest and opens every ciphertext, so that keys can be changed while old rows live on."""
-_DIGEST_BYTES: Final = 16
+DIGEST_BYTES: Final = 16
 _NONCE_BYTES: Final = 12
 
 
@@ -54,7 +54,7 @@ class Keys:
 
 
 def _digest(key: bytes, content: bytes) -> bytes:
-    return blake2b(content, key=key, digest_size=_DIGEST_BYTES).digest()
+    return blake2b(content, key=key, digest_size=DIGEST_BYTES).digest()
 
 
 def _derived(root_key: str, purpose: bytes) -> bytes:

@@ -23,7 +23,7 @@ from authz_service.authorisation import Desk, Given
 from authz_service.clock import Clock, monotonic_seconds, month_of
 from authz_service.database import DatabaseUnusable
 from authz_service.declines import APPROVED
-from authz_service.idempotency import Asking, Hint, Hinted
+from authz_service.idempotency import Hint
 from authz_service.ledger.book import Question, read_facts, record
 from authz_service.metrics import BATCH_SIZE, CASH_ATTEMPTS, DECIDED_AGAIN, DECISIONS, LANE_FAULTS, LANES_ALIVE, REPLAYS
 from authz_service.problems import Problem
@@ -128,6 +128,7 @@ class Lane:
             LANE_FAULTS.labels("connection_lost").inc()
             log.warning("lane_connection_lost", error=type(lost).__name__)
             self._drop()
+            await self._give_known_declines(todo)
             await asyncio.sleep(_RECONNECT_SECONDS)
             return todo
         except (asyncpg.PostgresError, ArithmeticError, LookupError, TypeError, ValueError) as fault:
@@ -146,24 +147,23 @@ class Lane:
         return [*await self._attempt(batch, todo[:half]), *await self._attempt(batch, todo[half:])]
 
     async def _decide(self, connection: asyncpg.Connection, batch: Batch, todo: list[Asked]) -> list[Asked]:
-        todo, hinted = [asked for asked in todo if not asked.answer.done()], None
+        todo = [asked for asked in todo if not asked.answer.done()]
         if not todo:
             return []
-        hint = asyncio.ensure_future(self.hint.ask([self._asking(asked) for asked in todo]))
+        locking = asyncio.ensure_future(self.hint.taken([self._lock_key(asked) for asked in todo]))
         try:
             desk, rows = await self._read(connection, batch, todo)
         finally:
-            hinted = await hint
-            self._give_declines(todo, hinted)
+            taken = await locking
         open_rows = [
             (asked, row)
-            for asked, row, said in zip(todo, rows, hinted, strict=True)
-            if not self._steps_back(asked, said)
+            for asked, row, is_taken in zip(todo, rows, taken, strict=True)
+            if not (is_taken and self._steps_back(asked))
         ]
         desk.decide_all([asked for asked, _ in open_rows], [row for _, row in open_rows])
         written = await self._record(connection, batch, desk)
         again = [given.asked for given in desk.given if not self._answered(given, written)]
-        self._tell(batch, todo, desk, written)
+        self._tell(todo, desk, written)
         return [*again, *desk.postponed]
 
     async def _read(
@@ -230,46 +230,42 @@ class Lane:
 
     # Redis
 
-    def _asking(self, asked: Asked) -> Asking:
-        """Only an authorise request has a card to lock and a decline to be hinted."""
-        if not isinstance(asked.body, Purchase) or asked.key_digest is None or asked.card_digest is None:
-            return Asking(answer_key=None, fingerprint=None, lock_key=None)
-        principal = asked.principal
-        return Asking(
-            answer_key=self.hint.answer_key(principal.programme_id, principal.terminal_id, asked.key_digest),
-            fingerprint=asked.fingerprint,
-            lock_key=self.hint.lock_key(principal.programme_id, asked.card_digest),
-        )
+    def _lock_key(self, asked: Asked) -> bytes | None:
+        """Only an authorise request names a card that it may change."""
+        if not isinstance(asked.body, Purchase) or asked.card_digest is None:
+            return None
+        return self.hint.lock_key(asked.principal.programme_id, asked.card_digest)
 
-    def _give_declines(self, todo: list[Asked], hinted: list[Hinted]) -> None:
-        for asked, said in zip(todo, hinted, strict=True):
-            if said.answer is not None:
-                asked.give(said.answer)
-                REPLAYS.inc()
+    def _answer_key(self, asked: Asked) -> bytes:
+        return self.hint.answer_key(asked.principal.programme_id, asked.principal.terminal_id, asked.key_digest or b"")
 
-    def _steps_back(self, asked: Asked, said: Hinted) -> bool:
-        """Answered by the hint, or lets another process finish with the card first, twice at most."""
-        if said.answer is not None:
-            return True
-        if not said.card_is_busy or asked.lock_refusals >= _LOCK_REFUSALS:
+    def _steps_back(self, asked: Asked) -> bool:
+        """Lets another process finish with the card first, twice at most."""
+        if asked.lock_refusals >= _LOCK_REFUSALS:
             return False
         asked.lock_refusals += 1
         asyncio.get_running_loop().call_later(_LOCK_WAIT_SECONDS, self.room.put, asked)
         return True
 
-    def _tell(self, batch: Batch, todo: list[Asked], desk: Desk, written: set[str]) -> None:
+    async def _give_known_declines(self, todo: list[Asked]) -> None:
+        """While PostgreSQL is away: what was declined stays declined."""
+        keyed = [asked for asked in todo if isinstance(asked.body, Purchase) and asked.key_digest and asked.fingerprint]
+        known = await self.hint.declines([(self._answer_key(asked), asked.fingerprint or b"") for asked in keyed])
+        for asked, answer in zip(keyed, known, strict=True):
+            if answer is not None:
+                asked.give(answer)
+                REPLAYS.inc()
+
+    def _tell(self, todo: list[Asked], desk: Desk, written: set[str]) -> None:
         declines = [
-            (self.hint.answer_key(batch.programme_id, given.asked.principal.terminal_id, given.asked.key_digest),
-             given.asked.fingerprint, given.outcome)
+            (self._answer_key(given.asked), given.asked.fingerprint, given.outcome)
             for given in desk.given
-            if given.decided not in (None, APPROVED) and given.rests_on in written
-            and isinstance(given.outcome, Answer) and given.asked.key_digest and given.asked.fingerprint
-        ]  # fmt: skip
-        locks = {
-            self.hint.lock_key(batch.programme_id, asked.card_digest)
-            for asked in todo
-            if isinstance(asked.body, Purchase) and asked.card_digest is not None
-        }
+            if given.decided not in {None, APPROVED}
+            and given.rests_on in written
+            and given.asked.fingerprint is not None
+            and isinstance(given.outcome, Answer)
+        ]
+        locks = {lock for asked in todo if (lock := self._lock_key(asked)) is not None}
         self.hint.tell_later(declines, list(locks))
 
     # the connection

@@ -108,7 +108,8 @@ async def _start(settings: Settings, framework: FastAPI, stack: AsyncExitStack) 
         epoch = await connection.fetchval(_EPOCH)
     registry = Registry(pool, settings.registry_reload_seconds)
     await registry.load()
-    hint = Hint(settings, settings.redis_url.get_secret_value(), epoch=epoch, token=uuid.uuid4().hex)
+    keys = Keys(settings.root_key.get_secret_value())
+    hint = Hint(settings, keys, settings.redis_url.get_secret_value(), epoch=epoch, token=uuid.uuid4().hex)
     stack.push_async_callback(hint.close)
     clock = clock_from(settings.clock_offset_file)
     room = WaitingRoom(settings)
@@ -122,7 +123,7 @@ async def _start(settings: Settings, framework: FastAPI, stack: AsyncExitStack) 
     door = PosDoor(
         inner=framework,
         settings=settings,
-        keys=Keys(settings.root_key.get_secret_value()),
+        keys=keys,
         registry=registry,
         room=room,
         pool=pool,

@@ -14,7 +14,7 @@ from typing import assert_never
 import asyncpg
 import orjson
 
-from authz_service import __version__
+from authz_service import __version__, problems
 from authz_service.answers import (
     CREATED,
     OK,
@@ -28,20 +28,31 @@ from authz_service.answers import (
 )
 from authz_service.declines import APPROVED, DeclineReason
 from authz_service.families import FamilyAtWork, family_at_work, target_hold
-from authz_service.holds import CaptureExceedsHold, Hold, Move, StateConflict, capture, is_due, void
+from authz_service.holds import (
+    CaptureExceedsHold,
+    Change,
+    Hold,
+    Move,
+    RefundExceedsCaptured,
+    Refused,
+    StateConflict,
+    capture,
+    is_due,
+    refund,
+    void,
+)
 from authz_service.keys import KEY_ID
 from authz_service.ledger.book import NOBODY, FamilyRecord
-from authz_service.problems import CaptureExceedsHold as CaptureExceedsHoldProblem
 from authz_service.problems import KeyReused, NotFound, NotYours, Problem, StanAlreadyUsed, Unauthenticated
-from authz_service.problems import StateConflict as StateConflictProblem
 from authz_service.registry import Reference
-from authz_service.requests import BalanceInquiry, Capture, Expiry, Purchase, Void
+from authz_service.requests import BalanceInquiry, Capture, Expiry, Purchase, Refund, Void
 from authz_service.rules.decide import WINDOW_RULES, Decision, Refusal, decide, identity_refusals, largest_approvable
 from authz_service.rules.facts import Card, Facts, Terminal
 from authz_service.rules.money import packages_of_a_purchase, room_of
 from authz_service.vocabulary import (
     CHANCE_BYTES,
     AuthorisationId,
+    BeneficiaryStatus,
     CardId,
     CardStatus,
     Cause,
@@ -114,10 +125,8 @@ class Desk:
         match body:
             case Purchase():
                 return self._purchase(asked, body, row, terminal)
-            case Capture():
-                return self._capture(asked, body, row, terminal)
-            case Void():
-                return self._void(asked, body, row, terminal)
+            case Capture() | Void() | Refund():
+                return self._later(asked, body, row, terminal)
             case BalanceInquiry():
                 return self._balance(asked, row, terminal)
             case unreachable:
@@ -157,39 +166,30 @@ class Desk:
         given = Given(asked=asked, outcome=answer, rests_on=record.beneficiary_id, decided=reason, asks_for_cash=cash)
         return self.given.append(given)
 
-    def _capture(self, asked: Asked, body: Capture, row: asyncpg.Record, terminal: Terminal) -> None:
+    def _later(self, asked: Asked, body: Capture | Void | Refund, row: asyncpg.Record, terminal: Terminal) -> None:
+        """A call on an authorisation that was decided before. No rule runs again: its approval was a promise."""
         if row["target_merchant_id"] != terminal.merchant_id:
             return self._give(asked, NotFound("this shop has no such authorisation"))
         family, hold = self._target(row)
         if family is None or hold is None:
-            return self._refuse(asked, None, _state_conflict(HoldStatus.DECLINED))
-        change = capture(hold, body.amount, final=body.final)
-        if isinstance(change, StateConflict):
-            return self._refuse(asked, family, _state_conflict(change.status))
-        if isinstance(change, CaptureExceedsHold):
-            return self._refuse(asked, family, _capture_exceeds(change))
-        ids = family.apply(change, self.now, self._new_id)
-        document: Document = {
-            "capture": {
-                "id": ids[0],
-                "amount": change.moves[0].amount_rupiah,
-                "created_at": shown(self.now, self.reference.programme.zone),
-            },
-            "authorization": as_it_stands(row["target_answer"], change.hold),
+            return self._refuse(asked, None, StateConflict(status=HoldStatus.DECLINED))
+        change = _event(body, hold)
+        if not isinstance(change, Change):
+            return self._refuse(asked, family, change)
+        reason = None if isinstance(body, Capture) else body.reason
+        ids = family.apply(change, self.now, self._new_id, reason=reason)
+        if isinstance(body, Refund) and family.seen.status is BeneficiaryStatus.REMOVED:
+            family.pass_on(body.amount, self.now, self._new_id)
+        document = as_it_stands(row["target_answer"], change.hold)
+        if isinstance(body, Void):
+            return self._accept(asked, family, hold, OK, document)
+        moved = {
+            "id": ids[0],
+            "amount": change.moves[0].amount_rupiah,
+            "created_at": shown(self.now, self.reference.programme.zone),
         }
-        return self._accept(asked, family, hold, CREATED, document)
-
-    def _void(self, asked: Asked, body: Void, row: asyncpg.Record, terminal: Terminal) -> None:
-        if row["target_merchant_id"] != terminal.merchant_id:
-            return self._give(asked, NotFound("this shop has no such authorisation"))
-        family, hold = self._target(row)
-        if family is None or hold is None:
-            return self._refuse(asked, None, _state_conflict(HoldStatus.DECLINED))
-        change = void(hold)
-        if isinstance(change, StateConflict):
-            return self._refuse(asked, family, _state_conflict(change.status))
-        family.apply(change, self.now, self._new_id, reason=body.reason)
-        return self._accept(asked, family, hold, OK, as_it_stands(row["target_answer"], change.hold))
+        name = "capture" if isinstance(body, Capture) else "refund"
+        return self._accept(asked, family, hold, CREATED, {name: moved, "authorization": document})
 
     def _expire(self, asked: Asked, row: asyncpg.Record) -> None:
         """To look at a family is to expire what is due; here that alone is worth writing."""
@@ -282,8 +282,9 @@ class Desk:
         self._keep(asked, family.record, hold.authorisation_id, answer, own_answer=True)
         return self._give(asked, answer, rests_on=family.record.beneficiary_id)
 
-    def _refuse(self, asked: Asked, family: FamilyAtWork | None, problem: Problem) -> None:
+    def _refuse(self, asked: Asked, family: FamilyAtWork | None, refused: Refused) -> None:
         """A refusal that state or amount caused is an answer that is kept, like any other."""
+        problem = _as_problem(refused)
         answer = Answer(status=problem.status, body=problem.document(asked.request_id), problem=True)
         record = self._record(family)
         self._keep(asked, record, asked.authorisation_id, answer, own_answer=True)
@@ -392,12 +393,28 @@ def _stan_already_used(authorisation_id: str) -> Problem:
     )
 
 
-def _state_conflict(status: HoldStatus) -> Problem:
-    return StateConflictProblem(f"the authorisation is {status}", authorization_status=status)
+def _event(body: Capture | Void | Refund, hold: Hold) -> Change | Refused:
+    match body:
+        case Capture():
+            return capture(hold, body.amount, final=body.final)
+        case Void():
+            return void(hold)
+        case Refund():
+            return refund(hold, body.amount)
+        case unreachable:
+            assert_never(unreachable)
 
 
-def _capture_exceeds(refusal: CaptureExceedsHold) -> Problem:
-    return CaptureExceedsHoldProblem("amount is more than is held", held_amount=refusal.held_rupiah)
+def _as_problem(refused: Refused) -> Problem:
+    match refused:
+        case StateConflict(status=status):
+            return problems.StateConflict(f"the authorisation is {status}", authorization_status=status)
+        case CaptureExceedsHold(held_rupiah=held):
+            return problems.CaptureExceedsHold("amount is more than is held", held_amount=held)
+        case RefundExceedsCaptured(refundable_rupiah=refundable):
+            return problems.RefundExceedsCaptured("amount is more than can be refunded", refundable_amount=refundable)
+        case unreachable:
+            assert_never(unreachable)
 
 
 def _is_of(body: Body, terminal: Terminal) -> bool:

@@ -14,7 +14,7 @@ import orjson
 
 from authz_service.holds import Change, Hold, Move, StateConflict, expire, is_due
 from authz_service.ledger.book import AllowanceUse, FamilyRecord
-from authz_service.ledger.postings import Parties, effect_on_wallet, of_hold
+from authz_service.ledger.postings import Parties, effect_on_wallet, of_hold, returned
 from authz_service.registry import Reference
 from authz_service.rules.decide import Decision
 from authz_service.rules.facts import Family, Month, Programme, Voucher
@@ -26,6 +26,7 @@ from authz_service.vocabulary import (
     HoldStatus,
     MerchantId,
     PackageCounting,
+    TransferId,
     TransferKind,
     VoucherId,
 )
@@ -77,6 +78,13 @@ class FamilyAtWork:
         if change.returned_rupiah:
             self._return(change)
         return self._move(hold, change.moves, at, make_id, reason)
+
+    def pass_on(self, amount_rupiah: int, at: datetime, make_id: MakeId) -> None:
+        """The family was removed: what just came back is unallocated."""
+        transfer = returned(TransferId(make_id("trf")), self.seen.beneficiary_id, amount_rupiah, at)
+        self.record.transfers.append(transfer)
+        self.record.balance += effect_on_wallet(transfer)
+        self.seen = replace(self.seen, available_rupiah=self.seen.available_rupiah - amount_rupiah)
 
     def expire(self, hold: Hold, make_id: MakeId) -> None:
         """The end of a hold that is due is in the record, dated when it was due."""

@@ -7,6 +7,8 @@
       ├──void────────────────────────────────────▶ voided
       └──expire──────────────────────────────────▶ expired
 
+A refund changes no state: it takes from what was captured.
+
 What is given back goes to the entitlement and to the allowance of the month that was charged; vouchers get theirs
 back first, in reverse of the order in which they were used. The package is given back once, when nothing is held any
 more and nothing is captured.
@@ -72,6 +74,14 @@ class CaptureExceedsHold:
     held_rupiah: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefundExceedsCaptured:
+    refundable_rupiah: int
+
+
+Refused = StateConflict | CaptureExceedsHold | RefundExceedsCaptured
+
+
 def capture(hold: Hold, amount_rupiah: int | None, *, final: bool) -> Change | StateConflict | CaptureExceedsHold:
     """Posts `amount_rupiah` (None: all that is held); `final` gives the rest back."""
     if hold.status not in OPEN:
@@ -103,6 +113,15 @@ def expire(hold: Hold) -> Change | StateConflict:
     return _close(hold, Cause.EXPIRE, HoldStatus.EXPIRED)
 
 
+def refund(hold: Hold, amount_rupiah: int) -> Change | RefundExceedsCaptured:
+    """Goes back to the entitlement and to the month that was charged, never to cash, in any state."""
+    refundable = hold.captured_rupiah - hold.refunded_rupiah
+    if amount_rupiah > refundable:
+        return RefundExceedsCaptured(refundable_rupiah=refundable)
+    refunded = replace(hold, refunded_rupiah=hold.refunded_rupiah + amount_rupiah)
+    return _given_back(refunded, TransferKind.REFUND, Cause.REFUND, amount_rupiah)
+
+
 def is_due(hold: Hold, now: datetime) -> bool:
     """Open while instant < `expires_at`, whether or not anybody has written its end."""
     return hold.status in OPEN and now >= hold.expires_at
@@ -115,14 +134,19 @@ def _close(hold: Hold, cause: Cause, status: HoldStatus) -> Change | StateConfli
 
 
 def _release(hold: Hold, cause: Cause, status: HoldStatus) -> Change:
-    returned_rupiah = hold.held_rupiah
-    nothing_bought = hold.captured_rupiah == hold.refunded_rupiah
+    released = replace(hold, held_rupiah=0, status=status)
+    return _given_back(released, TransferKind.RELEASE, cause, hold.held_rupiah)
+
+
+def _given_back(hold: Hold, kind: TransferKind, cause: Cause, amount_rupiah: int) -> Change:
+    """`hold` is as the event left it; its package goes back with the last rupiah of the purchase."""
+    nothing_bought = hold.held_rupiah == 0 and hold.captured_rupiah == hold.refunded_rupiah
     packages = hold.packages if nothing_bought else 0
-    kept, returns = _give_back(hold.voucher_uses, returned_rupiah, all_packages=nothing_bought)
+    kept, returns = _give_back(hold.voucher_uses, amount_rupiah, all_packages=nothing_bought)
     return Change(
-        hold=replace(hold, held_rupiah=0, status=status, packages=hold.packages - packages, voucher_uses=kept),
-        moves=(Move(kind=TransferKind.RELEASE, cause=cause, amount_rupiah=returned_rupiah),),
-        returned_rupiah=returned_rupiah,
+        hold=replace(hold, packages=hold.packages - packages, voucher_uses=kept),
+        moves=(Move(kind=kind, cause=cause, amount_rupiah=amount_rupiah),),
+        returned_rupiah=amount_rupiah,
         returned_packages=packages,
         voucher_returns=returns,
     )

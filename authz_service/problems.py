@@ -139,6 +139,11 @@ class CaptureExceedsHold(Problem):
     message = "Jumlah melebihi yang ditahan. Periksa jumlahnya."
 
 
+class RefundExceedsCaptured(Problem):
+    status, code, title = 422, "refund_exceeds_captured", "More than was captured and not refunded"
+    message = "Jumlah melebihi yang sudah dibayar. Periksa jumlahnya."
+
+
 class TooManyRequests(Problem):
     status, code, title = 429, "too_many_requests", "This terminal has too many requests waiting"
     response_code, retryable, retry_after_seconds = "91", True, 1

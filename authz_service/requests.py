@@ -180,6 +180,16 @@ class Void:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Refund:
+    """`POST …/refunds`: back to the card's entitlement, never to cash."""
+
+    __pydantic_config__ = STRICT
+
+    amount: Rupiah
+    reason: Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_is_a_label)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BalanceInquiry:
     """`POST /v1/balance-inquiries`: reads only."""
 
@@ -210,5 +220,5 @@ def canonical(body: Any) -> list[tuple[str, object]]:
 
 _DEFAULTS: Final = {
     kind: tuple((each.name, each.default) for each in fields(kind) if each.name != "pin_block")
-    for kind in (Line, Purchase, Capture, Void, BalanceInquiry)
+    for kind in (Line, Purchase, Capture, Void, Refund, BalanceInquiry)
 }

@@ -13,11 +13,11 @@ from authz_service.answers import Answer
 from authz_service.clock import monotonic_seconds
 from authz_service.problems import InProgress, NotDecided, OutcomeUnknown, Overloaded, Problem, TooManyRequests
 from authz_service.registry import Principal
-from authz_service.requests import BalanceInquiry, Capture, Expiry, Purchase, Void
+from authz_service.requests import BalanceInquiry, Capture, Expiry, Purchase, Refund, Void
 from authz_service.settings import Settings
 from authz_service.vocabulary import ProgrammeId
 
-Body = Purchase | Capture | Void | BalanceInquiry | Expiry
+Body = Purchase | Capture | Void | Refund | BalanceInquiry | Expiry
 
 
 @dataclass(slots=True, eq=False, kw_only=True)

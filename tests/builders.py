@@ -276,7 +276,8 @@ def any_family(draw: st.DrawFn, /, programme: Programme) -> Family:
     rupiah = st.integers(0, 700_000)
     cap = programme.month_cap_rupiah
     packages_cap = programme.month_packages
-    ordinary = draw(rupiah if cap is None else st.integers(0, cap))
+    # Often at the very limit, where vouchers begin.
+    ordinary = draw(rupiah if cap is None else st.just(cap) | st.integers(0, cap))
     covered = 0 if cap is None else draw(rupiah)
     covered_packages = 0 if packages_cap is None else draw(st.integers(0, 3))
     purchases = draw(st.integers(0, packages_cap or 9)) + covered_packages
@@ -286,7 +287,7 @@ def any_family(draw: st.DrawFn, /, programme: Programme) -> Family:
         covered = min(covered, used)
     elif programme.package_counting is not PackageCounting.PER_PURCHASE:
         purchases = covered_packages = 0
-    vouchers = draw(st.lists(st.tuples(rupiah, st.integers(0, 2)), max_size=3))
+    vouchers = draw(st.lists(st.tuples(st.just(60_000) | rupiah, st.integers(0, 2)), max_size=3))
     month = a_month(
         *(
             a_voucher(f"vch_{n}", rupiah_left=left, packages_left=packages, expires_at=A_MORNING + timedelta(days=n))
@@ -299,7 +300,7 @@ def any_family(draw: st.DrawFn, /, programme: Programme) -> Family:
         covered_rupiah=covered,
         covered_packages=covered_packages,
     )
-    return a_family(available_rupiah=draw(st.integers(0, 1_800_000)), month=month)
+    return a_family(available_rupiah=draw(st.just(1_800_000) | st.integers(0, 1_800_000)), month=month)
 
 
 @st.composite
@@ -310,7 +311,7 @@ def any_programme(draw: st.DrawFn, /, **changes: Any) -> Programme:
     return a_programme(
         package_counting=counting,
         package_rupiah=draw(package),
-        month_cap_rupiah=draw(st.sampled_from([None, 600_000, 250_000])),
-        month_packages=draw(st.sampled_from([None, 1, 2])),
+        month_cap_rupiah=draw(st.sampled_from([600_000, 250_000, None])),
+        month_packages=draw(st.sampled_from([2, 1, None])),
         **changes,
     )

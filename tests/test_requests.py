@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, datetime, timedelta
+from itertools import combinations
 from typing import Any
 
 import pytest
@@ -354,9 +355,14 @@ def test_of_a_single_line_that_is_wrong_nothing_else_is_said() -> None:
     assert fields(refused(a_body() | {"lines": [FISH | {"amount": 0}]})) == ["lines[0].amount"]
 
 
-@pytest.mark.parametrize("left_out", ["product", "unit", "quantity", "unit_price"])
-def test_details_come_together_or_not_at_all(left_out: str) -> None:
-    for line in (without(left_out, a_line_of_rice()), a_line_of_rice(**{left_out: None})):
+DETAILS = ("product", "unit", "quantity", "unit_price")
+SOME_OF_THEM = [some for count in (1, 2, 3) for some in combinations(DETAILS, count)]
+
+
+@pytest.mark.parametrize("left_out", SOME_OF_THEM, ids=[" ".join(some) for some in SOME_OF_THEM])
+def test_details_come_together_or_not_at_all(left_out: tuple[str, ...]) -> None:
+    whole = a_line_of_rice()
+    for line in ({k: v for k, v in whole.items() if k not in left_out}, whole | dict.fromkeys(left_out)):
         problem = refused(a_body(amount=90_000, lines=[FISH, line]))
         assert fields(problem) == ["lines[1]"]
         assert problem.more["errors"][0]["code"] == "details_incomplete"

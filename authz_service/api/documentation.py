@@ -12,7 +12,7 @@ from authz_service import problems as p
 from authz_service.answers import Document
 from authz_service.api import wire
 from authz_service.api.examples import PROBLEMS, REQUEST, examples
-from authz_service.requests import BalanceInquiry, Capture, Purchase, Void
+from authz_service.requests import BalanceInquiry, Capture, Purchase, Refund, Void
 
 DUTIES: Final = """\
 1. **Before you send**, make an `Idempotency-Key` (random, for example a UUID), a `stan` and a `terminal_time`, and \
@@ -159,6 +159,20 @@ async def _void(  # type: ignore[empty-body]
 
 
 @_router.post(
+    "/authorizations/{authorization_id}/refunds",
+    operation_id="refund",
+    summary="Refund what was captured",
+    status_code=201,
+    response_description="Refunded",
+    responses={201: _REPLAYABLE},
+)
+async def _refund(  # type: ignore[empty-body]
+    authorization_id: str, body: Annotated[Refund, Body()], key: _Key
+) -> wire.RefundAnswer:
+    """Back to the card's entitlement and to the month that was charged, never to cash. Several, up to what was paid."""
+
+
+@_router.post(
     "/balance-inquiries",
     operation_id="balance_inquiry",
     summary="Ask what is left",
@@ -195,6 +209,7 @@ PROBLEMS_OF: Final[Mapping[str, tuple[type[p.Problem], ...]]] = {
     "get_authorisation": (*_EVERY, p.NotFound),
     "capture": (*_KEYED, p.NotFound, p.StateConflict, p.CaptureExceedsHold),
     "void": (*_KEYED, p.NotFound, p.StateConflict),
+    "refund": (*_KEYED, p.NotFound, p.StateConflict, p.RefundExceedsCaptured),
     "balance_inquiry": (*_POSTED, p.NotYours),
     "catalogue": _EVERY,
 }

@@ -15,7 +15,7 @@ from authz_service import problems as p
 from authz_service.answers import Document, Identity, as_it_stands, balance_document, decision_document, shown
 from authz_service.catalogue import catalogue
 from authz_service.declines import DeclineReason
-from authz_service.holds import Change, Hold, capture, void
+from authz_service.holds import Change, Hold, capture, refund, void
 from authz_service.registry import Reference
 from authz_service.requests import Purchase
 from authz_service.rules.decide import WINDOW_RULES, Decision, Refusal, decide, identity_refusals, largest_approvable
@@ -224,6 +224,7 @@ PROBLEMS: Final[tuple[p.Problem, ...]] = (
     p.QueryInvalid("only dry_run=true or dry_run=false is known, and only for an authorisation"),
     p.KeyReused("the key was used for a request with other content"),
     p.CaptureExceedsHold("amount is more than is held", held_amount=150_000),
+    p.RefundExceedsCaptured("amount is more than can be refunded", refundable_amount=100_000),
     p.TooManyRequests("at most 8 requests of a terminal wait at a time"),
     p.InternalError("an error of ours; operators were told"),
     p.Overloaded("too many requests are waiting"),
@@ -255,7 +256,11 @@ def examples() -> Mapping[str, Mapping[int, Document]]:
                 "whole": _shown("All that is held", {}),
                 "in_part": _shown("A part now, the rest later", {"amount": 100_000, "final": False}),
             },
-            201: {"in_part": _shown("A part now, the rest later", _captured(part))},
+            201: {"in_part": _shown("A part now, the rest later", _moved("capture", part))},
+        },
+        "refund": {
+            REQUEST: {"eggs": _shown("Broken eggs", {"amount": 30_000, "reason": "telur pecah"})},
+            201: {"eggs": _shown("Broken eggs", _moved("refund", refund(_changed(part).hold, 30_000)))},
         },
         "void": {
             REQUEST: {"reason": _shown("With a reason", {"reason": "pembeli batal"})},
@@ -331,14 +336,14 @@ def _standing(change: object) -> Document:
     return as_it_stands(orjson.dumps(decided(*_APPROVED["approved"])), _changed(change).hold)
 
 
-def _captured(change: object) -> Document:
+def _moved(name: str, change: object) -> Document:
     amount = _changed(change).moves[0].amount_rupiah
-    posted = {"id": _id("cap"), "amount": amount, "created_at": shown(_NOW + timedelta(hours=1), _ZONE)}
-    return {"capture": posted, "authorization": _standing(change)}
+    moved = {"id": _id(name[:3]), "amount": amount, "created_at": shown(_NOW + timedelta(hours=1), _ZONE)}
+    return {name: moved, "authorization": _standing(change)}
 
 
 def _with_events(change: object) -> Document:
-    standing, posted = _standing(change), _captured(change)["capture"]
+    standing, posted = _standing(change), _moved("capture", change)["capture"]
     held = {"id": _id("trf"), "type": "authorised", "amount": standing["amount"], "created_at": shown(_NOW, _ZONE)}
     return standing | {"events": [held, {"type": "captured", **posted}]}
 

@@ -37,7 +37,7 @@ from authz_service.problems import (
     Unauthenticated,
 )
 from authz_service.registry import Principal, Registry
-from authz_service.requests import BalanceInquiry, Capture, Purchase, Void
+from authz_service.requests import BalanceInquiry, Capture, Purchase, Refund, Void
 from authz_service.settings import Settings
 from authz_service.waiting import Asked, Body, WaitingRoom
 
@@ -68,7 +68,8 @@ AUTHORISE: Final = Call(name="authorise", adapter=TypeAdapter(Purchase), keyed=T
 CAPTURE: Final = Call(name="capture", adapter=TypeAdapter(Capture), keyed=True, body_is_optional=True)
 VOID: Final = Call(name="void", adapter=TypeAdapter(Void), keyed=True, body_is_optional=True)
 BALANCE: Final = Call(name="balance_inquiry", adapter=TypeAdapter(BalanceInquiry), keyed=False, body_is_optional=False)
-LATER_CALLS: Final = {"captures": CAPTURE, "void": VOID}
+REFUND: Final = Call(name="refund", adapter=TypeAdapter(Refund), keyed=True, body_is_optional=False)
+LATER_CALLS: Final = {"captures": CAPTURE, "void": VOID, "refunds": REFUND}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

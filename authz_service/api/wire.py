@@ -137,6 +137,19 @@ class CaptureAnswer(Wire):
     authorization: Authorisation
 
 
+class RefundPosted(Wire):
+    id: Annotated[str, Field(pattern=r"^ref_[0-9a-z]{26}$")]
+    amount: Money
+    created_at: AwareDatetime
+
+
+class RefundAnswer(Wire):
+    """The refund, and its authorisation after it."""
+
+    refund: RefundPosted
+    authorization: Authorisation
+
+
 class BalanceReason(Wire):
     reason: DeclineReason
     response_code: ResponseCode
@@ -212,3 +225,4 @@ class ProblemDocument(Wire):
     authorization_id: AuthorisationId = _may_be_missing(description="With `stan_already_used`: the first request's.")
     authorization_status: HoldStatus = _may_be_missing(description="With `state_conflict`: the state that won.")
     held_amount: Money = _may_be_missing(description="With `capture_exceeds_hold`.")
+    refundable_amount: Money = _may_be_missing(description="With `refund_exceeds_captured`.")

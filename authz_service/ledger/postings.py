@@ -110,6 +110,20 @@ def granted(transfer_id: TransferId, beneficiary_id: BeneficiaryId, amount_rupia
     )
 
 
+def returned(transfer_id: TransferId, beneficiary_id: BeneficiaryId, amount_rupiah: int, at: datetime) -> Transfer:
+    """What a family that was removed gets back is nobody's again."""
+    return Transfer(
+        transfer_id=transfer_id,
+        kind=TransferKind.RETURN,
+        cause=Cause.REFUND,
+        debit_account_id=AccountId(beneficiary_id),
+        credit_account_id=UNALLOCATED,
+        amount_rupiah=amount_rupiah,
+        authorisation_id=None,
+        created_at=at,
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parties:
     """Between whom an authorisation's transfers go, and why, if the till said so."""

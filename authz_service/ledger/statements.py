@@ -42,7 +42,7 @@ SELECT asked.place,
           JOIN voucher_use u ON u.programme_id = $1 AND u.authorisation_id = h.authorisation_id
           JOIN voucher v ON v.programme_id = $1 AND v.voucher_id = u.voucher_id
          WHERE h.programme_id = $1 AND h.beneficiary_id = family.beneficiary_id
-           AND h.held_rupiah > 0) AS voucher_uses
+           AND (h.held_rupiah > 0 OR h.authorisation_id = asked.authorisation_id)) AS voucher_uses
   FROM unnest($2::int[], $3::text[], $4::bytea[], $5::text[], $6::timestamptz[], $7::bytea[], $8::text[])
        AS asked(place, principal_id, key_digest, stan, terminal_time, card_digest, authorisation_id)
   LEFT JOIN LATERAL (

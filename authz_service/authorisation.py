@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from http import HTTPStatus
-from typing import assert_never
+from typing import Final, assert_never
 
 import asyncpg
 import orjson
@@ -39,13 +39,22 @@ from authz_service.holds import (
     capture,
     is_due,
     refund,
+    reverse,
     void,
 )
 from authz_service.keys import KEY_ID
 from authz_service.ledger.book import NOBODY, FamilyRecord
-from authz_service.problems import KeyReused, NotFound, NotYours, Problem, StanAlreadyUsed, Unauthenticated
+from authz_service.problems import (
+    KeyReused,
+    NotFound,
+    NotYours,
+    Problem,
+    RequestReversed,
+    StanAlreadyUsed,
+    Unauthenticated,
+)
 from authz_service.registry import Reference
-from authz_service.requests import BalanceInquiry, Capture, Expiry, Purchase, Refund, Void
+from authz_service.requests import BalanceInquiry, Capture, Expiry, Purchase, Refund, Reversal, Void
 from authz_service.rules.decide import WINDOW_RULES, Decision, Refusal, decide, identity_refusals, largest_approvable
 from authz_service.rules.facts import Card, Facts, Terminal
 from authz_service.rules.money import packages_of_a_purchase, room_of
@@ -63,6 +72,9 @@ from authz_service.vocabulary import (
     new_id,
 )
 from authz_service.waiting import Asked, Body
+
+NOT_KNOWN: Final = "not_known"
+"""Status of a request that was reversed before it came."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +103,7 @@ class Desk:
     given: list[Given] = field(default_factory=list)
     postponed: list[Asked] = field(default_factory=list)
     """Twins of a request in this batch: they are decided once that one is known."""
-    _stans: set[tuple[str, str, datetime]] = field(default_factory=set)
+    _names: set[tuple[str, object]] = field(default_factory=set)
     _written: set[str] = field(default_factory=set)
 
     def decide_all(self, asked: Sequence[Asked], rows: Sequence[asyncpg.Record]) -> None:
@@ -107,6 +119,8 @@ class Desk:
     def _decide_one(self, asked: Asked, row: asyncpg.Record) -> None:
         if row["known_fingerprint"] is not None:
             return self._give(asked, self._known(asked, row))
+        if self._meets_its_twin(asked):
+            return self.postponed.append(asked)
         body = asked.body
         if isinstance(body, Expiry):
             return self._expire(asked, row)
@@ -115,30 +129,44 @@ class Desk:
             return self._give(asked, Unauthenticated("the terminal key was revoked"))
         if not _is_of(body, terminal):
             return self._give(asked, NotYours("merchant_id or terminal_id is not that of the terminal key"))
-        if isinstance(body, Purchase) and not asked.dry_run:
-            if row["twin_authorisation_id"] is not None:
-                return self._give(asked, _stan_already_used(row["twin_authorisation_id"]))
-            stan = (asked.principal.terminal_id, body.stan, body.terminal_time)
-            if stan in self._stans:
-                return self.postponed.append(asked)
-            self._stans.add(stan)
         match body:
             case Purchase():
                 return self._purchase(asked, body, row, terminal)
             case Capture() | Void() | Refund():
                 return self._later(asked, body, row, terminal)
+            case Reversal():
+                return self._reverse(asked, body, row)
             case BalanceInquiry():
                 return self._balance(asked, row, terminal)
             case unreachable:
                 assert_never(unreachable)
 
+    def _meets_its_twin(self, asked: Asked) -> bool:
+        """Another of this batch has the same STAN, or reverses this one: this one is decided once that is known."""
+        body, terminal_id = asked.body, asked.principal.terminal_id
+        names: set[tuple[str, object]] = {
+            (terminal_id, digest) for digest in (asked.key_digest, asked.original_digest) if digest is not None
+        }
+        if isinstance(body, Purchase | Reversal) and body.stan is not None and not asked.dry_run:
+            names.add((terminal_id, (body.stan, body.terminal_time)))
+        if names & self._names:
+            return True
+        self._names |= names
+        return False
+
     def _known(self, asked: Asked, row: asyncpg.Record) -> Answer | Problem:
+        if row["known_reversal_answer"] is not None:
+            return RequestReversed("a reversal came for this Idempotency-Key")
         if row["known_fingerprint"] != asked.fingerprint:
             return KeyReused("the key was used for a request with other content")
         status: int = row["known_status"]
         return Answer(status=status, body=row["known_answer"], replayed=True, problem=status >= HTTPStatus.BAD_REQUEST)
 
     def _purchase(self, asked: Asked, body: Purchase, row: asyncpg.Record, terminal: Terminal) -> None:
+        if row["twin_reversal_answer"] is not None:
+            return self._give(asked, RequestReversed("a reversal came for this STAN and terminal_time"))
+        if row["twin_authorisation_id"] is not None:
+            return self._give(asked, _stan_already_used(row["twin_authorisation_id"]))
         family = self._family(row)
         facts = self._facts(row, terminal, family)
         decision = decide(body, facts)
@@ -190,6 +218,74 @@ class Desk:
         }
         name = "capture" if isinstance(body, Capture) else "refund"
         return self._accept(asked, family, hold, CREATED, {name: moved, "authorization": document})
+
+    def _reverse(self, asked: Asked, body: Reversal, row: asyncpg.Record) -> None:
+        """The named request is dead from now on, whatever became of it; the first answer to say so is every one's."""
+        if row["twin_reversal_answer"] is not None:
+            return self._reversed(asked, None, row["twin_authorisation_id"], row["twin_reversal_answer"])
+        if row["twin_key_digest"] is None:
+            return self._bury(asked, body)
+        if not row["twin_is_authorise"]:
+            return self._leave(asked, row)
+        family, hold = self._target(row)
+        document: Document = {"status": HoldStatus.DECLINED, "undone": True, "reversed_amount": 0}
+        if family is not None and hold is not None:
+            document = self._undo(family, hold, captured_at_once=row["target_captured_at_once"])
+        authorisation_id = row["twin_authorisation_id"]
+        # Made from the authorisation's, so that two reversals of a decline at once are one.
+        identity = {"id": f"rev_{authorisation_id.partition('_')[2]}"}
+        answer = orjson.dumps(identity | document | {"authorization_id": authorisation_id})
+        record = self._record(family)
+        record.reversed_keys.append((asked.principal.terminal_id, row["twin_key_digest"], answer))
+        return self._reversed(asked, family, authorisation_id, answer)
+
+    def _leave(self, asked: Asked, row: asyncpg.Record) -> None:
+        """Only authorise requests can be reversed; the named one is a later call, which stands."""
+        _, hold = self._target(row)
+        document = {
+            "id": self._new_id("rev"),
+            "status": hold.status if hold else HoldStatus.DECLINED,
+            "undone": False,
+            "reversed_amount": 0,
+            "authorization_id": row["twin_authorisation_id"],
+        }
+        return self._reversed(asked, None, row["twin_authorisation_id"], orjson.dumps(document))
+
+    def _undo(self, family: FamilyAtWork, hold: Hold, *, captured_at_once: bool) -> Document:
+        change = reverse(hold, captured_at_once=captured_at_once)
+        amount = 0
+        if isinstance(change, Change):
+            family.apply(change, self.now, self._new_id)
+            amount, hold = change.returned_rupiah, change.hold
+            if hold.captured_rupiah and family.seen.status is BeneficiaryStatus.REMOVED:
+                family.pass_on(amount, self.now, self._new_id)
+        undone = hold.captured_rupiah == hold.refunded_rupiah
+        return {"status": hold.status, "undone": undone, "reversed_amount": amount}
+
+    def _bury(self, asked: Asked, body: Reversal) -> None:
+        """The original is not known, or not yet: its key and STAN stay dead."""
+        answer = orjson.dumps({"id": self._new_id("rev"), "status": NOT_KNOWN, "undone": True, "reversed_amount": 0})
+        self.nobody.request_keys.append(
+            (
+                asked.principal.terminal_id,
+                asked.original_digest,
+                KEY_ID,
+                b"",
+                body.stan,
+                body.terminal_time,
+                None,
+                HTTPStatus.CONFLICT,
+                b"",
+                answer,
+                self.now,
+            )
+        )
+        return self._reversed(asked, None, None, answer)
+
+    def _reversed(self, asked: Asked, family: FamilyAtWork | None, authorisation_id: str | None, answer: bytes) -> None:
+        record, given = self._record(family), Answer(status=CREATED, body=answer)
+        self._keep(asked, record, authorisation_id, given, own_answer=True)
+        return self._give(asked, given, rests_on=record.beneficiary_id)
 
     def _expire(self, asked: Asked, row: asyncpg.Record) -> None:
         """To look at a family is to expire what is due; here that alone is worth writing."""
@@ -313,6 +409,7 @@ class Desk:
                 authorisation_id,
                 answer.status,
                 answer.body if own_answer else None,
+                None,
                 self.now,
             )
         )

@@ -38,6 +38,7 @@ _EVENT_NAMES: Final = {
     (TransferKind.RELEASE, Cause.EXPIRE): "expired",
     (TransferKind.RELEASE, Cause.REVERSE): "reversed",
     (TransferKind.REFUND, Cause.REFUND): "refunded",
+    (TransferKind.REFUND, Cause.REVERSE): "reversed",
 }
 
 

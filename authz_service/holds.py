@@ -5,7 +5,8 @@
       │                    └─────────expire──────▶ captured
       ├──capture (final)─────────────────────────▶ captured
       ├──void────────────────────────────────────▶ voided
-      └──expire──────────────────────────────────▶ expired
+      ├──expire──────────────────────────────────▶ expired
+      └──reverse─────────────────────────────────▶ reversed   (partly_captured ▶ captured)
 
 A refund changes no state: it takes from what was captured.
 
@@ -111,6 +112,15 @@ def void(hold: Hold) -> Change | StateConflict:
 def expire(hold: Hold) -> Change | StateConflict:
     """The hold's time is over; what is still held goes back."""
     return _close(hold, Cause.EXPIRE, HoldStatus.EXPIRED)
+
+
+def reverse(hold: Hold, *, captured_at_once: bool) -> Change | StateConflict:
+    """As if it had never been: what is held goes back, and what its own request captured. Later captures stand."""
+    if captured_at_once and hold.captured_rupiah > hold.refunded_rupiah:
+        amount = hold.captured_rupiah - hold.refunded_rupiah
+        undone = replace(hold, refunded_rupiah=hold.captured_rupiah, status=HoldStatus.REVERSED)
+        return _given_back(undone, TransferKind.REFUND, Cause.REVERSE, amount)
+    return _close(hold, Cause.REVERSE, HoldStatus.REVERSED)
 
 
 def refund(hold: Hold, amount_rupiah: int) -> Change | RefundExceedsCaptured:

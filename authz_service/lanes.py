@@ -28,7 +28,7 @@ from authz_service.ledger.book import Question, read_facts, record
 from authz_service.metrics import BATCH_SIZE, CASH_ATTEMPTS, DECIDED_AGAIN, DECISIONS, LANE_FAULTS, LANES_ALIVE, REPLAYS
 from authz_service.problems import Problem
 from authz_service.registry import Registry
-from authz_service.requests import Purchase
+from authz_service.requests import Purchase, Reversal
 from authz_service.settings import Settings
 from authz_service.vocabulary import Chance
 from authz_service.waiting import Asked, Batch, WaitingRoom
@@ -319,12 +319,13 @@ class _Watch:
 
 def _question(asked: Asked) -> Question:
     body = asked.body
-    identifies = isinstance(body, Purchase) and not asked.dry_run
+    named = body if isinstance(body, Purchase | Reversal) and not asked.dry_run else None
     return Question(
         principal_id=asked.principal.terminal_id,
         key_digest=asked.key_digest,
-        stan=body.stan if isinstance(body, Purchase) and identifies else None,
-        terminal_time=body.terminal_time if isinstance(body, Purchase) and identifies else None,
+        original_digest=asked.original_digest,
+        stan=named.stan if named else None,
+        terminal_time=named.terminal_time if named else None,
         card_digest=asked.card_digest,
         authorisation_id=asked.authorisation_id,
     )

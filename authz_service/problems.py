@@ -103,6 +103,12 @@ class StanAlreadyUsed(Problem):
     message = "Nomor transaksi ini sudah dipakai. Periksa transaksi yang lalu sebelum mengulang."
 
 
+class RequestReversed(Problem):
+    status, code, title = 409, "request_reversed", "This request was reversed and is dead"
+    response_code = "12"
+    message = "Transaksi ini sudah dibatalkan. Mulailah transaksi baru."
+
+
 class StateConflict(Problem):
     status, code, title = 409, "state_conflict", "The authorisation is in a state that does not allow this"
     response_code = "12"

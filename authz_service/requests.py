@@ -190,6 +190,24 @@ class Refund:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Reversal:
+    """`POST /v1/reversals`: undoes an authorise request of this terminal, named by its STAN or by its key."""
+
+    __pydantic_config__ = STRICT
+
+    stan: Stan | None = None
+    terminal_time: Instant | None = None
+    idempotency_key: Annotated[str, StringConstraints(pattern=r"^[!-~]{1,64}$")] | None = None
+
+    @model_validator(mode="after")
+    def _names_one_request(self) -> Self:
+        by_stan = (self.stan is not None, self.terminal_time is not None)
+        if by_stan not in {(True, True), (False, False)} or by_stan[0] == (self.idempotency_key is not None):
+            raise PydanticCustomError("one_original", "Give stan and terminal_time, or idempotency_key, and not both")
+        return self
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BalanceInquiry:
     """`POST /v1/balance-inquiries`: reads only."""
 
@@ -220,5 +238,5 @@ def canonical(body: Any) -> list[tuple[str, object]]:
 
 _DEFAULTS: Final = {
     kind: tuple((each.name, each.default) for each in fields(kind) if each.name != "pin_block")
-    for kind in (Line, Purchase, Capture, Void, Refund, BalanceInquiry)
+    for kind in (Line, Purchase, Capture, Void, Refund, Reversal, BalanceInquiry)
 }

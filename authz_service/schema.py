@@ -343,6 +343,7 @@ request_key = Table(
     _id("authorisation_id", nullable=True),
     Column("status", SmallInteger, nullable=False, comment="HTTP status of the stored answer"),
     Column("answer", LargeBinary, comment="NULL where the authorisation keeps it"),
+    Column("reversal_answer", LargeBinary, comment="what its reversal was answered: since then it is dead"),
     Column("created_at", Instant, nullable=False),
     PrimaryKeyConstraint("programme_id", "principal_id", "key_digest"),
     Index(

@@ -76,6 +76,7 @@ class Sweeper:
                 ),
                 key_digest=None,
                 fingerprint=None,
+                original_digest=None,
                 card_digest=None,
                 authorisation_id=row["authorisation_id"],
                 request_id="sweep",

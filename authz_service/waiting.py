@@ -13,11 +13,11 @@ from authz_service.answers import Answer
 from authz_service.clock import monotonic_seconds
 from authz_service.problems import InProgress, NotDecided, OutcomeUnknown, Overloaded, Problem, TooManyRequests
 from authz_service.registry import Principal
-from authz_service.requests import BalanceInquiry, Capture, Expiry, Purchase, Refund, Void
+from authz_service.requests import BalanceInquiry, Capture, Expiry, Purchase, Refund, Reversal, Void
 from authz_service.settings import Settings
 from authz_service.vocabulary import ProgrammeId
 
-Body = Purchase | Capture | Void | Refund | BalanceInquiry | Expiry
+Body = Purchase | Capture | Void | Refund | Reversal | BalanceInquiry | Expiry
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
@@ -28,6 +28,8 @@ class Asked:
     principal: Principal
     key_digest: bytes | None
     fingerprint: bytes | None
+    original_digest: bytes | None
+    """Of the key that a reversal names, or of the name that it makes for a STAN."""
     card_digest: bytes | None
     authorisation_id: str | None
     request_id: str

@@ -275,7 +275,7 @@ FORGERIES: Final = {
         f"UPDATE request_key SET created_at = created_at - interval '1 second' WHERE {DECLINED}",
         (
             "INSERT INTO request_key SELECT programme_id, principal_id, 'another key', key_id, fingerprint, '999999',"
-            f" terminal_time, authorisation_id, status, answer, created_at FROM request_key WHERE {DECLINED}"
+            f" terminal_time, authorisation_id, status, answer, NULL, created_at FROM request_key WHERE {DECLINED}"
         ),
     ),
     "decisions_agree_with_their_answer": (

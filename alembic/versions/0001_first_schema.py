@@ -286,6 +286,7 @@ CREATE TABLE request_key (
     authorisation_id text COLLATE "C",
     status smallint NOT NULL,
     answer bytea,
+    reversal_answer bytea,
     created_at timestamptz NOT NULL,
     CONSTRAINT request_key_pkey PRIMARY KEY (programme_id, principal_id, key_digest)
 )
@@ -376,6 +377,7 @@ CREATE TABLE transfer (
 CREATE INDEX transfer_authorisation_idx ON transfer (programme_id, authorisation_id)
     WHERE authorisation_id IS NOT NULL
 """,
+    "COMMENT ON COLUMN request_key.reversal_answer IS 'what its reversal was answered: since then it is dead'",
     "COMMENT ON COLUMN transfer.reason IS 'what the till said, where it may say why'",
     "COMMENT ON COLUMN transfer.created_at IS 'the business instant'",
 )

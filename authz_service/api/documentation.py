@@ -12,7 +12,7 @@ from authz_service import problems as p
 from authz_service.answers import Document
 from authz_service.api import wire
 from authz_service.api.examples import PROBLEMS, REQUEST, examples
-from authz_service.requests import BalanceInquiry, Capture, Purchase, Refund, Void
+from authz_service.requests import BalanceInquiry, Capture, Purchase, Refund, Reversal, Void
 
 DUTIES: Final = """\
 1. **Before you send**, make an `Idempotency-Key` (random, for example a UUID), a `stan` and a `terminal_time`, and \
@@ -173,6 +173,18 @@ async def _refund(  # type: ignore[empty-body]
 
 
 @_router.post(
+    "/reversals",
+    operation_id="reverse",
+    summary="Reverse an authorise request",
+    status_code=201,
+    response_description="What became of it; the request that was named is dead",
+    responses={201: _REPLAYABLE},
+)
+async def _reverse(body: Annotated[Reversal, Body()], key: _Key) -> wire.ReversalAnswer:  # type: ignore[empty-body]
+    """For a terminal that heard no answer: names its own request, by STAN and time or by key. Repeat it until 201."""
+
+
+@_router.post(
     "/balance-inquiries",
     operation_id="balance_inquiry",
     summary="Ask what is left",
@@ -205,10 +217,11 @@ _POSTED: Final = (
 )
 _KEYED: Final = (*_POSTED, p.KeyMissing, p.KeyMalformed, p.InProgress, p.KeyReused)
 PROBLEMS_OF: Final[Mapping[str, tuple[type[p.Problem], ...]]] = {
-    "authorise": (*_KEYED, p.NotYours, p.StanAlreadyUsed),
+    "authorise": (*_KEYED, p.NotYours, p.StanAlreadyUsed, p.RequestReversed),
     "get_authorisation": (*_EVERY, p.NotFound),
     "capture": (*_KEYED, p.NotFound, p.StateConflict, p.CaptureExceedsHold),
     "void": (*_KEYED, p.NotFound, p.StateConflict),
+    "reverse": _KEYED,
     "refund": (*_KEYED, p.NotFound, p.StateConflict, p.RefundExceedsCaptured),
     "balance_inquiry": (*_POSTED, p.NotYours),
     "catalogue": _EVERY,

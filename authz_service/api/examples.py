@@ -15,7 +15,7 @@ from authz_service import problems as p
 from authz_service.answers import Document, Identity, as_it_stands, balance_document, decision_document, shown
 from authz_service.catalogue import catalogue
 from authz_service.declines import DeclineReason
-from authz_service.holds import Change, Hold, capture, refund, void
+from authz_service.holds import Change, Hold, capture, refund, reverse, void
 from authz_service.registry import Reference
 from authz_service.requests import Purchase
 from authz_service.rules.decide import WINDOW_RULES, Decision, Refusal, decide, identity_refusals, largest_approvable
@@ -218,6 +218,7 @@ PROBLEMS: Final[tuple[p.Problem, ...]] = (
     p.BodyTooSlow("the body took more than 5 seconds"),
     p.InProgress("the first request with this key has no answer yet"),
     p.StanAlreadyUsed("this STAN and terminal_time belong to an earlier request", authorization_id=_AUTHORISATION),
+    p.RequestReversed("a reversal came for this Idempotency-Key"),
     p.StateConflict("the authorisation is voided", authorization_status=HoldStatus.VOIDED),
     p.BodyTooLarge("at most 65536 bytes"),
     p.Invalid([{"field": "lines[0].quantity", "code": "missing", "detail": "This field is required"}]),
@@ -265,6 +266,24 @@ def examples() -> Mapping[str, Mapping[int, Document]]:
         "void": {
             REQUEST: {"reason": _shown("With a reason", {"reason": "pembeli batal"})},
             200: {"voided": _shown("Voided", _standing(gone))},
+        },
+        "reverse": {
+            REQUEST: {
+                "by_stan": _shown("By STAN", {"stan": "000123", "terminal_time": _purchase()["terminal_time"]}),
+                "by_key": _shown("By key", {"idempotency_key": "5f0c7c52-till-7"}),
+            },
+            201: {
+                "undone": _shown(
+                    "Undone",
+                    {
+                        "id": _id("rev"),
+                        "status": _changed(reverse(_held(), captured_at_once=False)).hold.status,
+                        "undone": True,
+                        "reversed_amount": _held().held_rupiah,
+                        "authorization_id": _AUTHORISATION,
+                    },
+                )
+            },
         },
         "balance_inquiry": {
             REQUEST: {"balance": _shown("What is left on this card?", {"card_number": SYNTHETIC_CARD})},

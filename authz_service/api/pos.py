@@ -37,7 +37,7 @@ from authz_service.problems import (
     Unauthenticated,
 )
 from authz_service.registry import Principal, Registry
-from authz_service.requests import BalanceInquiry, Capture, Purchase, Refund, Void
+from authz_service.requests import BalanceInquiry, Capture, Purchase, Refund, Reversal, Void
 from authz_service.settings import Settings
 from authz_service.waiting import Asked, Body, WaitingRoom
 
@@ -69,6 +69,7 @@ CAPTURE: Final = Call(name="capture", adapter=TypeAdapter(Capture), keyed=True, 
 VOID: Final = Call(name="void", adapter=TypeAdapter(Void), keyed=True, body_is_optional=True)
 BALANCE: Final = Call(name="balance_inquiry", adapter=TypeAdapter(BalanceInquiry), keyed=False, body_is_optional=False)
 REFUND: Final = Call(name="refund", adapter=TypeAdapter(Refund), keyed=True, body_is_optional=False)
+REVERSE: Final = Call(name="reverse", adapter=TypeAdapter(Reversal), keyed=True, body_is_optional=False)
 LATER_CALLS: Final = {"captures": CAPTURE, "void": VOID, "refunds": REFUND}
 
 
@@ -124,13 +125,15 @@ class PosDoor:
                 return await self._post(AUTHORISE, arrived, receive, None)
             case "POST", ("authorizations", authorisation_id, call) if call in LATER_CALLS:
                 return await self._post(LATER_CALLS[call], arrived, receive, authorisation_id)
+            case "POST", ("reversals",):
+                return await self._post(REVERSE, arrived, receive, None)
             case "POST", ("balance-inquiries",):
                 return await self._post(BALANCE, arrived, receive, None)
             case "GET", ("authorizations", authorisation_id):
                 return await self._authorisation(arrived, authorisation_id)
             case "GET", ("catalogue",):
                 return await self._catalogue(arrived)
-            case _, ("authorizations",) | ("balance-inquiries",):
+            case _, ("authorizations",) | ("balance-inquiries",) | ("reversals",):
                 raise MethodNotAllowed("POST")
             case _, ("authorizations", _) | ("catalogue",):
                 raise MethodNotAllowed("GET")
@@ -156,6 +159,7 @@ class PosDoor:
             principal=principal,
             key_digest=key_digest,
             fingerprint=fingerprint(self.keys, arrived.method, arrived.path, body) if key_digest else None,
+            original_digest=self._original(body),
             card_digest=self.keys.card_digest(body.card_number)
             if isinstance(body, Purchase | BalanceInquiry)
             else None,
@@ -167,6 +171,14 @@ class PosDoor:
         )
         answer = await self.room.answer(asked)
         return call.name, answer, [(b"idempotent-replayed", b"true")] if answer.replayed else []
+
+    def _original(self, body: Body) -> bytes | None:
+        """How a reversal's original is found; for a STAN a name that no key can have, since keys hold no blank."""
+        if not isinstance(body, Reversal):
+            return None
+        if body.idempotency_key is not None:
+            return self.keys.request_digest(body.idempotency_key.encode())
+        return self.keys.request_digest(f"STAN {body.stan} {body.terminal_time}".encode())
 
     async def _authorisation(self, arrived: Arrived, authorisation_id: str) -> tuple[str, Answer, Headers]:
         principal = await self._principal(arrived)

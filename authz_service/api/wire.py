@@ -150,6 +150,18 @@ class RefundAnswer(Wire):
     authorization: Authorisation
 
 
+class ReversalAnswer(Wire):
+    """What became of the request that was named. It is dead in every case."""
+
+    id: Annotated[str, Field(pattern=r"^rev_[0-9a-z]{26}$")]
+    status: Literal["not_known", "declined", "held", "partly_captured", "captured", "voided", "expired", "reversed"] = (
+        Field(description="The authorisation's, or `not_known` where none came (yet).")
+    )
+    undone: bool = Field(description="False where something stands that a later call captured.")
+    reversed_amount: Money
+    authorization_id: str = _may_be_missing(description="Where the request was known.")
+
+
 class BalanceReason(Wire):
     reason: DeclineReason
     response_code: ResponseCode

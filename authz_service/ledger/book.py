@@ -20,10 +20,11 @@ Row = tuple[Any, ...]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """What one request needs to have read: its key, its STAN, and a card or an authorisation."""
+    """What one request needs to have read: its key, its STAN, and a card, an authorisation or an original's key."""
 
     principal_id: str
     key_digest: bytes | None
+    original_digest: bytes | None
     stan: str | None
     terminal_time: datetime | None
     card_digest: bytes | None
@@ -72,6 +73,8 @@ class FamilyRecord:
     voucher_uses: dict[tuple[str, str], tuple[int, int]] = field(default_factory=dict)
     """(authorisation, voucher) → rupiah and packages that the voucher covers from now on."""
     request_keys: list[Row] = field(default_factory=list)
+    reversed_keys: list[Row] = field(default_factory=list)
+    """(principal, key digest, answer of the reversal)."""
     authorisations: list[Row] = field(default_factory=list)
     holds_placed: list[Row] = field(default_factory=list)
     holds_changed: dict[str, Row] = field(default_factory=dict)
@@ -106,6 +109,7 @@ async def read_facts(
         [question.authorisation_id for question in questions],
         month,
         expired_by,
+        [question.original_digest for question in questions],
     )
     rows.sort(key=_place)
     return rows
@@ -140,6 +144,7 @@ def _columns(families: list[FamilyRecord]) -> list[Sequence[Any]]:
         tables["vouchers"] += [(who, voucher, *amounts) for voucher, amounts in family.vouchers.items()]
         tables["voucher_uses"] += [(who, *ids, *amounts) for ids, amounts in family.voucher_uses.items()]
         tables["request_keys"] += [(who, *row) for row in family.request_keys]
+        tables["reversed_keys"] += [(who, *row) for row in family.reversed_keys]
         tables["authorisations"] += [(who, *row) for row in family.authorisations]
         tables["holds_placed"] += [(who, *row) for row in family.holds_placed]
         tables["holds_changed"] += [(who, hold, *row) for hold, row in family.holds_changed.items()]
@@ -150,11 +155,12 @@ def _columns(families: list[FamilyRecord]) -> list[Sequence[Any]]:
         *_turned(returned, 6),
         *_turned(tables["vouchers"], 4),
         *_turned(tables["voucher_uses"], 5),
-        *_turned(tables["request_keys"], 11),
+        *_turned(tables["request_keys"], 12),
         *_turned(tables["authorisations"], 14),
         *_turned(tables["holds_placed"], 11),
         *_turned(tables["holds_changed"], 7),
         *_turned(tables["transfers"], 10),
+        *_turned(tables["reversed_keys"], 4),
     ]
 
 

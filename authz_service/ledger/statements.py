@@ -9,13 +9,16 @@ from typing import Final
 FACTS: Final = """
 -- One snapshot of everything that the rules of a whole batch read; takes no lock.
 -- $1 programme, $2 place, $3 principal, $4 key digest, $5 stan, $6 terminal time, $7 card digest, $8 authorisation,
--- $9 month, $10 expired by
+-- $9 month, $10 expired by, $11 digest of the key that a reversal names
 SELECT asked.place,
        clock_timestamp() AS database_now,
        (SELECT version FROM reference WHERE programme_id = $1) AS reference_version,
        known.fingerprint AS known_fingerprint, known.status AS known_status, known.answer AS known_answer,
-       twin.authorisation_id AS twin_authorisation_id,
+       known.reversal_answer AS known_reversal_answer,
+       twin.key_digest AS twin_key_digest, twin.authorisation_id AS twin_authorisation_id,
+       twin.reversal_answer AS twin_reversal_answer, twin.is_authorise AS twin_is_authorise,
        target.merchant_id AS target_merchant_id, target.answer AS target_answer,
+       target.captured_at_once AS target_captured_at_once,
        target_hold.authorisation_id AS hold_authorisation_id, target_hold.merchant_id AS hold_merchant_id,
        target_hold.month AS hold_month, target_hold.status AS hold_status,
        target_hold.approved_rupiah, target_hold.held_rupiah, target_hold.captured_rupiah, target_hold.refunded_rupiah,
@@ -42,27 +45,35 @@ SELECT asked.place,
           JOIN voucher_use u ON u.programme_id = $1 AND u.authorisation_id = h.authorisation_id
           JOIN voucher v ON v.programme_id = $1 AND v.voucher_id = u.voucher_id
          WHERE h.programme_id = $1 AND h.beneficiary_id = family.beneficiary_id
-           AND (h.held_rupiah > 0 OR h.authorisation_id = asked.authorisation_id)) AS voucher_uses
-  FROM unnest($2::int[], $3::text[], $4::bytea[], $5::text[], $6::timestamptz[], $7::bytea[], $8::text[])
-       AS asked(place, principal_id, key_digest, stan, terminal_time, card_digest, authorisation_id)
+           AND (h.held_rupiah > 0 OR h.authorisation_id = target_hold.authorisation_id)) AS voucher_uses
+  FROM unnest($2::int[], $3::text[], $4::bytea[], $5::text[], $6::timestamptz[], $7::bytea[], $8::text[],
+              $11::bytea[])
+       AS asked(place, principal_id, key_digest, stan, terminal_time, card_digest, authorisation_id, original_digest)
   LEFT JOIN LATERAL (
-       SELECT k.fingerprint, k.status, coalesce(k.answer, a.answer) AS answer
+       SELECT k.fingerprint, k.status, coalesce(k.answer, a.answer) AS answer, k.reversal_answer
          FROM request_key k
          LEFT JOIN authorisation a ON a.programme_id = $1 AND a.authorisation_id = k.authorisation_id
         WHERE k.programme_id = $1 AND k.principal_id = asked.principal_id AND k.key_digest = asked.key_digest
         LIMIT 1) known ON true
   LEFT JOIN LATERAL (
-       SELECT k.authorisation_id
+       SELECT k.key_digest, k.authorisation_id, k.reversal_answer, k.answer IS NULL AS is_authorise
          FROM request_key k
         WHERE k.programme_id = $1 AND k.principal_id = asked.principal_id AND k.stan = asked.stan
           AND k.terminal_time = asked.terminal_time
+        UNION ALL
+       SELECT k.key_digest, k.authorisation_id, k.reversal_answer, k.answer IS NULL AS is_authorise
+         FROM request_key k
+        WHERE k.programme_id = $1 AND k.principal_id = asked.principal_id AND k.key_digest = asked.original_digest
         LIMIT 1) twin ON true
   LEFT JOIN LATERAL (
-       SELECT a.merchant_id, a.answer FROM authorisation a
-        WHERE a.programme_id = $1 AND a.authorisation_id = asked.authorisation_id LIMIT 1) target ON true
+       SELECT a.merchant_id, a.answer, (a.journal #>> '{asked,capture}')::boolean AS captured_at_once
+         FROM authorisation a
+        WHERE a.programme_id = $1 AND a.authorisation_id = coalesce(asked.authorisation_id, twin.authorisation_id)
+        LIMIT 1) target ON true
   LEFT JOIN LATERAL (
        SELECT h.* FROM hold h
-        WHERE h.programme_id = $1 AND h.authorisation_id = asked.authorisation_id LIMIT 1) target_hold ON true
+        WHERE h.programme_id = $1 AND h.authorisation_id = coalesce(asked.authorisation_id, twin.authorisation_id)
+        LIMIT 1) target_hold ON true
   LEFT JOIN LATERAL (
        SELECT c.card_id, c.status, c.expires_on, c.beneficiary_id FROM card c
         WHERE c.programme_id = $1 AND c.card_digest = asked.card_digest LIMIT 1) card ON true
@@ -143,13 +154,13 @@ WITH seen AS (
           SET used_rupiah = excluded.used_rupiah, packages_used = excluded.packages_used),
      request_keys AS (
        INSERT INTO request_key (programme_id, principal_id, key_digest, key_id, fingerprint, stan, terminal_time,
-                                authorisation_id, status, answer, created_at)
+                                authorisation_id, status, answer, reversal_answer, created_at)
        SELECT $1, k.principal_id, k.key_digest, k.key_id, k.fingerprint, k.stan, k.terminal_time, k.authorisation_id,
-              k.status, k.answer, k.created_at
+              k.status, k.answer, k.reversal_answer, k.created_at
          FROM unnest($32::text[], $33::text[], $34::bytea[], $35::smallint[], $36::bytea[], $37::text[],
-                     $38::timestamptz[], $39::text[], $40::smallint[], $41::bytea[], $42::timestamptz[])
+                     $38::timestamptz[], $39::text[], $40::smallint[], $41::bytea[], $42::bytea[], $43::timestamptz[])
               AS k(beneficiary_id, principal_id, key_digest, key_id, fingerprint, stan, terminal_time, authorisation_id,
-                   status, answer, created_at)
+                   status, answer, reversal_answer, created_at)
          JOIN still USING (beneficiary_id)),
      authorisations AS (
        INSERT INTO authorisation (programme_id, authorisation_id, created_at, merchant_id, terminal_id, beneficiary_id,
@@ -158,8 +169,8 @@ WITH seen AS (
        SELECT $1, a.authorisation_id, a.created_at, a.merchant_id, a.terminal_id, nullif(a.beneficiary_id, ''),
               a.card_id, a.month, a.reason, a.amount_rupiah, a.approved_rupiah, a.reduction_rupiah, a.request_id,
               a.journal::jsonb, a.answer
-         FROM unnest($43::text[], $44::text[], $45::timestamptz[], $46::text[], $47::text[], $48::text[], $49::date[],
-                     $50::text[], $51::bigint[], $52::bigint[], $53::bigint[], $54::text[], $55::text[], $56::bytea[])
+         FROM unnest($44::text[], $45::text[], $46::timestamptz[], $47::text[], $48::text[], $49::text[], $50::date[],
+                     $51::text[], $52::bigint[], $53::bigint[], $54::bigint[], $55::text[], $56::text[], $57::bytea[])
               AS a(beneficiary_id, authorisation_id, created_at, merchant_id, terminal_id, card_id, month, reason,
                    amount_rupiah, approved_rupiah, reduction_rupiah, request_id, journal, answer)
          JOIN still USING (beneficiary_id)),
@@ -167,8 +178,8 @@ WITH seen AS (
        INSERT INTO hold (programme_id, beneficiary_id, authorisation_id, merchant_id, month, status, approved_rupiah,
                          held_rupiah, captured_rupiah, refunded_rupiah, packages, expires_at)
        SELECT $1, h.*
-         FROM unnest($57::text[], $58::text[], $59::text[], $60::date[], $61::text[], $62::bigint[], $63::bigint[],
-                     $64::bigint[], $65::bigint[], $66::smallint[], $67::timestamptz[])
+         FROM unnest($58::text[], $59::text[], $60::text[], $61::date[], $62::text[], $63::bigint[], $64::bigint[],
+                     $65::bigint[], $66::bigint[], $67::smallint[], $68::timestamptz[])
               AS h(beneficiary_id, authorisation_id, merchant_id, month, status, approved_rupiah, held_rupiah,
                    captured_rupiah, refunded_rupiah, packages, expires_at)
          JOIN still USING (beneficiary_id)),
@@ -176,19 +187,27 @@ WITH seen AS (
        UPDATE hold h
           SET status = c.status, held_rupiah = c.held_rupiah, captured_rupiah = c.captured_rupiah,
               refunded_rupiah = c.refunded_rupiah, packages = c.packages
-         FROM unnest($68::text[], $69::text[], $70::text[], $71::bigint[], $72::bigint[], $73::bigint[], $74::smallint[])
+         FROM unnest($69::text[], $70::text[], $71::text[], $72::bigint[], $73::bigint[], $74::bigint[], $75::smallint[])
               AS c(beneficiary_id, authorisation_id, status, held_rupiah, captured_rupiah, refunded_rupiah, packages)
          JOIN still USING (beneficiary_id)
-        WHERE h.programme_id = $1 AND h.authorisation_id = c.authorisation_id AND h.authorisation_id = ANY ($69)),
+        WHERE h.programme_id = $1 AND h.authorisation_id = c.authorisation_id AND h.authorisation_id = ANY ($70)),
      transfers AS (
        INSERT INTO transfer (programme_id, transfer_id, kind, cause, debit_account_id, credit_account_id, amount_rupiah,
                              authorisation_id, reason, created_at)
        SELECT $1, t.transfer_id, t.kind, t.cause, t.debit_account_id, t.credit_account_id, t.amount_rupiah,
               t.authorisation_id, t.reason, t.created_at
-         FROM unnest($75::text[], $76::text[], $77::text[], $78::text[], $79::text[], $80::text[], $81::bigint[],
-                     $82::text[], $83::text[], $84::timestamptz[])
+         FROM unnest($76::text[], $77::text[], $78::text[], $79::text[], $80::text[], $81::text[], $82::bigint[],
+                     $83::text[], $84::text[], $85::timestamptz[])
               AS t(beneficiary_id, transfer_id, kind, cause, debit_account_id, credit_account_id, amount_rupiah,
                    authorisation_id, reason, created_at)
-         JOIN still USING (beneficiary_id))
+         JOIN still USING (beneficiary_id)),
+     keys_reversed AS (
+       UPDATE request_key k
+          SET reversal_answer = r.answer
+         FROM unnest($86::text[], $87::text[], $88::bytea[], $89::bytea[])
+              AS r(beneficiary_id, principal_id, key_digest, answer)
+         JOIN still USING (beneficiary_id)
+        WHERE k.programme_id = $1 AND k.principal_id = r.principal_id AND k.key_digest = r.key_digest
+          AND k.key_digest = ANY ($88) AND k.reversal_answer IS NULL)
 SELECT beneficiary_id FROM still
 """

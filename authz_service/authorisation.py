@@ -117,16 +117,16 @@ class Desk:
         return [*written, self.nobody] if NOBODY in self._written else written
 
     def _decide_one(self, asked: Asked, row: asyncpg.Record) -> None:
-        if row["known_fingerprint"] is not None:
-            return self._give(asked, self._known(asked, row))
-        if self._meets_its_twin(asked):
-            return self.postponed.append(asked)
         body = asked.body
         if isinstance(body, Expiry):
             return self._expire(asked, row)
         terminal = self.reference.terminals.get(asked.principal.key_digest)
         if terminal is None:
             return self._give(asked, Unauthenticated("the terminal key was revoked"))
+        if row["known_fingerprint"] is not None:
+            return self._give(asked, self._known(asked, row))
+        if self._meets_its_twin(asked):
+            return self.postponed.append(asked)
         if not _is_of(body, terminal):
             return self._give(asked, NotYours("merchant_id or terminal_id is not that of the terminal key"))
         match body:
@@ -363,7 +363,9 @@ class Desk:
         if not body.capture:
             return hold
         captured = capture(hold, None, final=True)
-        return captured.hold if not isinstance(captured, StateConflict | CaptureExceedsHold) else hold
+        if not isinstance(captured, Change):
+            raise TypeError("a new hold can be captured whole")
+        return captured.hold
 
     def _record(self, family: FamilyAtWork | None) -> FamilyRecord:
         return self.nobody if family is None else family.record

@@ -2,18 +2,18 @@
 
 import asyncio
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated, Final
 
-import asyncpg
 import typer
 from pydantic import ValidationError
 from rich.console import Console
 
 from authz_service.clock import SystemClock
-from authz_service.database import DatabaseUnusable, asyncpg_dsn, connect_hot, migrate, require_schema
+from authz_service.database import DatabaseUnusable, connect_office, migrate, require_schema
 from authz_service.demo.town import DemoFailedError
 from authz_service.embedded import EmbeddedError, embedded_servers
 from authz_service.enrolment.edition import EnrolmentRefused
@@ -21,7 +21,7 @@ from authz_service.enrolment.enrol import enrol
 from authz_service.enrolment.progress import enrolment_progress
 from authz_service.keys import Keys
 from authz_service.ledger.audit import check, render
-from authz_service.serving import NotServedError, require_free_port, serve
+from authz_service.serving import NotServedError, end_with, require_free_port, serve
 from authz_service.settings import SANDBOX_ROOT_KEY, Settings
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
@@ -34,9 +34,13 @@ REFUSALS: Final = (DatabaseUnusable, EmbeddedError, EnrolmentRefused, NotServedE
 
 @app.command("serve")
 def serve_command(
-    *, sandbox: Annotated[bool, typer.Option(help="Accept the public sandbox root key: synthetic data only.")] = False
+    *,
+    sandbox: Annotated[bool, typer.Option(help="Accept the public sandbox root key: synthetic data only.")] = False,
+    parent: Annotated[int, typer.Option(hidden=True)] = 0,
 ) -> None:
     """Serves terminals on AUTHZ_HOST:AUTHZ_PORT, with DATABASE_URL and REDIS_URL or with embedded servers."""
+    if parent:
+        end_with(parent)
     with _refusals(), _servers(sandbox=sandbox) as settings:
         require_free_port(settings.host, settings.port)
         asyncio.run(_usable(settings))
@@ -87,7 +91,7 @@ def check_command() -> None:
 
 
 async def _enrolled(settings: Settings, edition: str, seed: int) -> str:
-    connection = await connect_hot(settings, _url(settings))
+    connection = await connect_office(settings, _url(settings))
     try:
         await require_schema(connection)
         with enrolment_progress(console) as told:
@@ -100,12 +104,15 @@ async def _enrolled(settings: Settings, edition: str, seed: int) -> str:
 
 
 async def _books_are_right(settings: Settings) -> bool:
-    connection = await asyncpg.connect(asyncpg_dsn(_url(settings)), timeout=settings.connect_timeout_seconds)
+    connection = await connect_office(settings, _url(settings))
     try:
         await require_schema(connection)
         now = await connection.fetchval("SELECT clock_timestamp()")
         right = True
-        for row in await connection.fetch("SELECT programme_id FROM programme ORDER BY programme_id"):
+        programmes = await connection.fetch("SELECT programme_id FROM programme ORDER BY programme_id")
+        if not programmes:
+            raise EnrolmentRefused("No programme is enrolled: there are no books to check.")
+        for row in programmes:
             findings = await check(connection, row["programme_id"], now=now)
             console.rule(row["programme_id"])
             render(findings, console)
@@ -117,7 +124,7 @@ async def _books_are_right(settings: Settings) -> bool:
 
 async def _usable(settings: Settings) -> None:
     """The database is there and has this program's schema: said here, in a sentence, before uvicorn starts."""
-    connection = await connect_hot(settings, _url(settings))
+    connection = await connect_office(settings, _url(settings))
     try:
         await require_schema(connection)
     finally:
@@ -158,6 +165,7 @@ def _url(settings: Settings) -> str:
 
 @contextmanager
 def _refusals() -> Iterator[None]:
+    signal.signal(signal.SIGTERM, _terminated)
     try:
         yield
     except REFUSALS as refusal:
@@ -165,6 +173,11 @@ def _refusals() -> Iterator[None]:
         raise typer.Exit(1) from None
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
+
+
+def _terminated(number: int, _: object) -> None:
+    """As with Ctrl-C, everything that was started is stopped in order."""
+    sys.exit(128 + number)
 
 
 if __name__ == "__main__":

@@ -38,6 +38,11 @@ async def connect_hot(settings: Settings, url: str) -> "asyncpg.Connection[async
     return await _connect(settings, url, {**limits, "application_name": "authz-hot"})
 
 
+async def connect_office(settings: Settings, url: str) -> "asyncpg.Connection[asyncpg.Record]":
+    """One connection for an operator's command; each statement of it sets its own limits."""
+    return await _connect(settings, url, {"application_name": "authz-cli"})
+
+
 async def open_office_pool(settings: Settings, url: str) -> "OfficePool":
     """Connections for everything that is not the hot path; every wait for one, and on one, has a limit."""
     limit = f"{settings.office_statement_timeout_ms}ms"

@@ -90,8 +90,8 @@ _ENTRIES: Final[dict[DeclineReason, _Entry]] = {
     DeclineReason.TERMINAL_NOT_PERMITTED: _Entry(
         Stage.SHOP_AND_TERMINAL,
         "58",
-        "Mesin ini tidak boleh dipakai sekarang. Gunakan mesin lain atau pada jam buka warung, atau hubungi {operator}.",
-        "This terminal may not be used now. Use another one, or come in opening hours, or ask {operator}.",
+        "Mesin ini tidak boleh dipakai sekarang. Pakailah mesin lain, atau coba lagi pada jam buka warung.",
+        "This terminal may not be used now. Use another one, or come again in opening hours.",
     ),
     DeclineReason.CARD_UNKNOWN: _Entry(
         Stage.CARD,
@@ -162,20 +162,20 @@ _ENTRIES: Final[dict[DeclineReason, _Entry]] = {
     DeclineReason.CATEGORY_NOT_PERMITTED: _Entry(
         Stage.PROGRAMME_AND_GOODS,
         "57",
-        "Barang ini tidak termasuk bantuan. Kartu hanya untuk {goods}.",
-        "These goods are not part of the assistance. The card is for {goods} only.",
+        "Barang pada baris {line} tidak termasuk bantuan. Kartu hanya untuk {goods}.",
+        "The goods of line {line} are not part of the assistance. The card is for {goods} only.",
     ),
     DeclineReason.PRODUCT_NOT_PERMITTED: _Entry(
         Stage.PROGRAMME_AND_GOODS,
         "57",
-        "Produk atau satuannya tidak ada pada daftar program, atau rinciannya belum diisi. Lihat daftar barang di mesin.",
-        "The product or its unit is not on the programme's list, or details are missing. See the catalogue.",
+        "Produk atau satuan pada baris {line} tidak ada pada daftar, atau rinciannya belum diisi. Lihat daftar barang di mesin.",
+        "The product or unit of line {line} is not on the list, or its details are missing. See the catalogue.",
     ),
     DeclineReason.PRICE_ABOVE_CEILING: _Entry(
         Stage.PROGRAMME_AND_GOODS,
         "13",
-        "Harga di atas batas: paling tinggi {ceiling} per {unit}. Ulangi dengan harga yang benar.",
-        "The price is above the ceiling of {ceiling} per {unit}. Try again at the right price.",
+        "Harga pada baris {line} di atas batas: paling tinggi {ceiling} per {unit}. Ulangi dengan harga yang benar.",
+        "The price of line {line} is above the ceiling of {ceiling} per {unit}. Try again at the right price.",
     ),
     DeclineReason.PACKAGE_CAP_EXCEEDED: _Entry(
         Stage.MONEY_AND_MISUSE,

@@ -91,6 +91,7 @@ class FamilyAtWork:
         change = expire(hold)
         if not isinstance(change, StateConflict):
             self.apply(change, hold.expires_at, make_id)
+            self.record.expired += 1
 
     def _return(self, change: Change) -> None:
         hold, back = change.hold, change.voucher_returns

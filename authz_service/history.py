@@ -13,7 +13,9 @@ from authz_service.rules.money import VoucherUse
 from authz_service.vocabulary import AuthorisationId, BeneficiaryId, Cause, HoldStatus, MerchantId, TransferKind
 
 _AUTHORISATION: Final = """
-SELECT a.answer, a.merchant_id, a.reason, a.created_at, clock_timestamp() AS database_now, h.*
+SELECT a.answer, a.created_at, clock_timestamp() AS database_now, h.authorisation_id, h.beneficiary_id, h.merchant_id,
+       h.month, h.status, h.approved_rupiah, h.held_rupiah, h.captured_rupiah, h.refunded_rupiah,
+       h.packages, h.expires_at
   FROM authorisation a
   LEFT JOIN hold h ON h.programme_id = a.programme_id AND h.authorisation_id = a.authorisation_id
  WHERE a.programme_id = $1 AND a.authorisation_id = $2 AND a.merchant_id = $3

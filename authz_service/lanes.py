@@ -25,7 +25,16 @@ from authz_service.database import DatabaseUnusable
 from authz_service.declines import APPROVED
 from authz_service.idempotency import Hint
 from authz_service.ledger.book import Question, read_facts, record
-from authz_service.metrics import BATCH_SIZE, CASH_ATTEMPTS, DECIDED_AGAIN, DECISIONS, LANE_FAULTS, LANES_ALIVE, REPLAYS
+from authz_service.metrics import (
+    BATCH_SIZE,
+    CASH_ATTEMPTS,
+    DECIDED_AGAIN,
+    DECISIONS,
+    EXPIRED_WRITTEN,
+    LANE_FAULTS,
+    LANES_ALIVE,
+    REPLAYS,
+)
 from authz_service.problems import Problem
 from authz_service.registry import Registry
 from authz_service.requests import Purchase, Reversal
@@ -63,6 +72,7 @@ CONNECTION_LOST: Final = (
     asyncpg.InternalClientError,
 )
 """The connection is of no use any more; whether a record was written is not known."""
+OUR_FAULTS: Final = (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError)
 EXPIRY_SLACK: Final = timedelta(minutes=5)
 """Holds that end so soon are read as well; if this machine's clock is further behind, the facts are read again."""
 _RECONNECT_SECONDS: Final = 0.1
@@ -131,7 +141,7 @@ class Lane:
             await self._give_known_declines(todo)
             await asyncio.sleep(_RECONNECT_SECONDS)
             return todo
-        except (asyncpg.PostgresError, ArithmeticError, LookupError, TypeError, ValueError) as fault:
+        except (asyncpg.PostgresError, *OUR_FAULTS) as fault:
             return await self._find_the_guilty(batch, todo, fault)
 
     async def _find_the_guilty(self, batch: Batch, todo: list[Asked], fault: Exception) -> list[Asked]:
@@ -206,6 +216,7 @@ class Lane:
         for given in first_sent:
             # Skipped, so surely not written; of one that was sent before, that is not known.
             given.asked.sent = given.rests_on in written
+        EXPIRED_WRITTEN.inc(sum(each.expired for each in records if each.beneficiary_id in written))
         return written
 
     def _answered(self, given: Given, written: set[str]) -> bool:

@@ -26,7 +26,7 @@ from authz_service.database import DatabaseUnusable, connect_hot, open_office_po
 from authz_service.idempotency import Hint
 from authz_service.keys import Keys
 from authz_service.lanes import Lane
-from authz_service.problems import MethodNotAllowed, NotFound, Problem
+from authz_service.problems import MethodNotAllowed, NoSuchAddress, Problem
 from authz_service.registry import Registry
 from authz_service.settings import Settings, settings_from_environment
 from authz_service.sweeping import Sweeper
@@ -51,7 +51,7 @@ class Running:
     limit_seconds: float
 
     async def is_ready(self) -> bool:
-        """Every lane lives and has its connection, and the database answers."""
+        """Every task lives, every lane has its connection, and the database answers."""
         if any(task.done() for task in self.tasks):
             return False
         try:
@@ -119,7 +119,8 @@ async def _start(settings: Settings, framework: FastAPI, stack: AsyncExitStack) 
     tasks = [asyncio.create_task(lane.serve()) for lane in lanes]
     sweeper = Sweeper(settings=settings, room=room, pool=pool, clock=clock)
     helpers = [hint.tell_for_ever(), registry.follow(), sweeper.sweep_for_ever()]
-    stack.push_async_callback(_stop, [*tasks, *map(asyncio.create_task, helpers)])
+    tasks += map(asyncio.create_task, helpers)
+    stack.push_async_callback(_stop, tasks)
     door = PosDoor(
         inner=framework,
         settings=settings,
@@ -158,7 +159,7 @@ def _framework(service: Service) -> FastAPI:
 
 async def _as_problem(_: Request, error: Exception) -> Response:
     """The framework's own refusals have the contract's form, too."""
-    problem: Problem = NotFound("there is nothing at this address")
+    problem: Problem = NoSuchAddress("there is nothing at this address")
     if isinstance(error, HTTPException) and error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
         problem = MethodNotAllowed((error.headers or {}).get("Allow", "GET"))
     request_id = f"req_{uuid.uuid4().hex}"

@@ -1,7 +1,10 @@
 """What operators watch, in Prometheus' words. With several workers the counts add up over PROMETHEUS_MULTIPROC_DIR."""
 
+import os
+from pathlib import Path
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
 from authz_service.declines import APPROVED, DeclineReason
 
@@ -24,13 +27,22 @@ LANE_FAULTS = Counter("authz_lane_faults_total", "Hot statements that failed, by
 LANES_ALIVE = Gauge("authz_lanes_alive", "Lanes that can decide.", multiprocess_mode="livesum")
 HINT_FAILURES = Counter("authz_redis_failures_total", "Times that Redis was not there or too slow.")
 HINT_TOLD = Counter("authz_redis_told_total", "Answers and locks that Redis was told of.")
-EXPIRED_WRITTEN = Counter("authz_holds_expired_total", "Holds whose expiry was written by the sweeper.")
+EXPIRED_WRITTEN = Counter("authz_holds_expired_total", "Holds whose expiry was written.")
 
 
 def exposition(*, multiprocess: bool) -> bytes:
     """The text that Prometheus scrapes, of this process or of all workers."""
     if not multiprocess:
         return generate_latest()
+    _forget_dead_workers()
     registry = CollectorRegistry()
     MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
     return generate_latest(registry)
+
+
+def _forget_dead_workers() -> None:
+    """A lane of a worker that was killed is no lane that lives."""
+    for file in Path(os.environ["PROMETHEUS_MULTIPROC_DIR"]).glob("gauge_live*.db"):
+        pid = int(file.stem.rpartition("_")[2])
+        if not Path(f"/proc/{pid}").exists():
+            mark_process_dead(pid)  # type: ignore[no-untyped-call]

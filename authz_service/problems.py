@@ -83,6 +83,10 @@ class NotFound(Problem):
     message = "Transaksi tidak ditemukan. Periksa nomor pada struk."
 
 
+class NoSuchAddress(NotFound):
+    message = "Permintaan mesin tidak dikenal. Hubungi petugas mesin."
+
+
 class MethodNotAllowed(Problem):
     status, code, title = 405, "method_not_allowed", "This address does not take that method"
 

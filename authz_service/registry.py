@@ -9,7 +9,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 import asyncpg
@@ -91,7 +91,7 @@ class Registry:
                     programme_id: reference.version for programme_id, reference in self._references.items()
                 }:
                     await self.load()
-            except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as fault:
+            except Exception as fault:  # noqa: BLE001  (this loop must outlive whatever goes wrong in one round)
                 log.warning("registry_not_followed", error=type(fault).__name__)
 
     async def load(self) -> None:
@@ -105,7 +105,7 @@ class Registry:
                 self._pool.acquire() as connection,
                 connection.transaction(isolation="repeatable_read", readonly=True),
             ):
-                references = await _read(connection)
+                references = await _read(connection, self._references)
             self._references = references
             self._principals = {
                 digest: Principal(
@@ -120,30 +120,43 @@ class Registry:
             self._looked_at = started
 
 
-async def _read(connection: Any) -> dict[ProgrammeId, Reference]:
-    versions = {row["programme_id"]: row["version"] for row in await connection.fetch("SELECT * FROM reference")}
-    shops = await _grouped(connection, "SELECT * FROM merchant")
-    terminals = await _grouped(connection, "SELECT * FROM terminal")
-    categories = await _grouped(connection, "SELECT * FROM category ORDER BY position")
-    products = await _grouped(connection, "SELECT * FROM product ORDER BY name, unit")
-    ceilings = await _grouped(connection, "SELECT * FROM price_ceiling ORDER BY valid_from")
-    companions = await _grouped(connection, "SELECT programme_id, companion_id, label FROM companion")
-    return {
-        row["programme_id"]: Reference(
-            version=versions[row["programme_id"]],
-            programme=_programme(
-                row, categories[row["programme_id"]], products[row["programme_id"]], ceilings[row["programme_id"]]
-            ),
-            shops={shop["merchant_id"]: _shop(shop) for shop in shops[row["programme_id"]]},
-            terminals={
-                terminal["key_digest"]: _terminal(terminal)
-                for terminal in terminals[row["programme_id"]]
-                if terminal["status"] != TerminalStatus.REVOKED
-            },
-            companion_labels={each["companion_id"]: each["label"] for each in companions[row["programme_id"]]},
-        )
-        for row in await connection.fetch("SELECT * FROM programme")
-    }
+async def _read(connection: Any, known: Mapping[ProgrammeId, Reference]) -> dict[ProgrammeId, Reference]:
+    """Every programme that can be read; of one that cannot, what was known before, which decides nothing any more."""
+    tables = {name: await _grouped(connection, statement) for name, statement in _TABLES.items()}
+    references = {}
+    for row in await connection.fetch("SELECT p.*, r.version FROM programme p JOIN reference r USING (programme_id)"):
+        programme_id = ProgrammeId(row["programme_id"])
+        try:
+            references[programme_id] = _reference(row, {name: groups[programme_id] for name, groups in tables.items()})
+        except (KeyError, ValueError):
+            log.exception("programme_unreadable", programme=programme_id)
+            if programme_id in known:
+                references[programme_id] = known[programme_id]
+    return references
+
+
+def _reference(row: asyncpg.Record, tables: Mapping[str, list[asyncpg.Record]]) -> Reference:
+    return Reference(
+        version=row["version"],
+        programme=_programme(row, tables["categories"], tables["products"], tables["ceilings"]),
+        shops={shop["merchant_id"]: _shop(shop) for shop in tables["shops"]},
+        terminals={
+            terminal["key_digest"]: _terminal(terminal)
+            for terminal in tables["terminals"]
+            if terminal["status"] != TerminalStatus.REVOKED
+        },
+        companion_labels={each["companion_id"]: each["label"] for each in tables["companions"]},
+    )
+
+
+_TABLES: Final = {
+    "shops": "SELECT * FROM merchant",
+    "terminals": "SELECT * FROM terminal",
+    "categories": "SELECT * FROM category ORDER BY position",
+    "products": "SELECT * FROM product ORDER BY name, unit",
+    "ceilings": "SELECT * FROM price_ceiling ORDER BY valid_from",
+    "companions": "SELECT programme_id, companion_id, label FROM companion",
+}
 
 
 async def _grouped(connection: Any, statement: str) -> dict[str, list[asyncpg.Record]]:

@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final, Literal, Self
+from unicodedata import normalize
 
 from pydantic import (
     AfterValidator,
@@ -30,6 +31,7 @@ RFC_3339: Final = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?([Zz]|[+-][0-9]{2}:[0-9]{2})"
 )
 CARD_DIGITS: Final = 15
+BETWEEN_DIGITS: Final = re.compile(r"(?<=[0-9])[^0-9A-Za-z]+(?=[0-9])")
 LONG_NUMBER: Final = re.compile(r"[0-9]{15}")
 """Longer than a GTIN, no longer than a card number or a NIK."""
 EARLIEST_YEAR: Final = 2000
@@ -38,7 +40,7 @@ QUANTITY_PATTERN: Final = r"^[0-9]{1,9}(\.[0-9]{1,3})?$"
 
 
 def _is_a_label(text: str) -> str:
-    if len(text) >= CARD_DIGITS and LONG_NUMBER.search(text.replace(" ", "").replace("-", "")):
+    if len(text) >= CARD_DIGITS and LONG_NUMBER.search(BETWEEN_DIGITS.sub("", normalize("NFKC", text))):
         raise PydanticCustomError("long_number", "A number as long as a card's has no place here")
     return _without_control_characters(text)
 

@@ -1,5 +1,6 @@
 """How the service is put under uvicorn, in production as in the demo: the same command, the same options."""
 
+import ctypes
 import os
 import shutil
 import signal
@@ -8,21 +9,38 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from http import HTTPStatus
 from http.client import HTTPConnection
 from pathlib import Path
 from time import sleep
+from typing import Final
 
 import uvicorn
 
 from authz_service.clock import monotonic_seconds
 from authz_service.settings import Settings
 
-METRICS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+_PR_SET_PDEATHSIG: Final = 1
+METRICS_VARIABLE: Final = "PROMETHEUS_MULTIPROC_DIR"
 
 
 class NotServedError(RuntimeError):
     """The service did not come up; the sentence says why."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Served:
+    """A service in a process of its own."""
+
+    base_url: str
+    process: "subprocess.Popen[bytes]"
+    log_file: Path
+
+    def require_alive(self) -> None:
+        """NotServedError, if it has ended."""
+        if self.process.poll() is not None:
+            raise NotServedError(f"The service ended with exit code {self.process.returncode}: see {self.log_file}.")
 
 
 def serve(settings: Settings) -> None:
@@ -48,18 +66,19 @@ def serve(settings: Settings) -> None:
 @contextmanager
 def served(
     environment: Mapping[str, str], port: int, log_file: Path, *, start_seconds: float, stop_seconds: float
-) -> Iterator[str]:
-    """`authz serve` runs in a process of its own, logs to `log_file`, is ready, ends with the block; its address."""
+) -> Iterator["Served"]:
+    """`authz serve` runs in a process of its own, logs to `log_file`, is ready, and ends with the block."""
     with log_file.open("ab") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "authz_service.cli", "serve", "--sandbox"],
+        process = subprocess.Popen(  # noqa: S603  (our own program)
+            [sys.executable, "-m", "authz_service.cli", "serve", "--sandbox", "--parent", str(os.getpid())],
             env={**os.environ, **environment, "AUTHZ_PORT": str(port), "AUTHZ_HOST": "127.0.0.1"},
             stdout=log,
             stderr=log,
+            start_new_session=True,  # Ctrl-C is for us, who stop it in order
         )
     try:
         _wait_until_ready(process, port, start_seconds, log_file)
-        yield f"http://127.0.0.1:{port}"
+        yield Served(base_url=f"http://127.0.0.1:{port}", process=process, log_file=log_file)
     finally:
         process.send_signal(signal.SIGTERM)
         try:
@@ -67,6 +86,14 @@ def served(
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+def end_with(parent: int) -> None:
+    """This process is told to end when `parent`, which started it, ends in whatever way (Linux)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+    if os.getppid() != parent:
+        sys.exit("the process that started this one has ended")
 
 
 def free_port() -> int:

@@ -3,7 +3,7 @@
 from functools import lru_cache
 from pathlib import Path
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 SANDBOX_ROOT_KEY = "sandbox-only-root-key-never-for-production"
@@ -19,6 +19,7 @@ class Settings(BaseSettings):
     database_url: SecretStr | None = Field(default=None, validation_alias="DATABASE_URL")
     redis_url: SecretStr | None = Field(default=None, validation_alias="REDIS_URL")
     data_dir: Path = Path("var")
+    """Of the embedded servers and the sandbox's tills; a directory that is nobody else's."""
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=0, le=65535)
     workers: int = Field(default=1, ge=1, le=64)
@@ -84,6 +85,13 @@ class Settings(BaseSettings):
     sweep_seconds: float = 30.0
     sweep_families: int = 100
     shutdown_seconds: float = 5.0
+
+    @field_validator("redis_url")
+    @classmethod
+    def _is_of_redis(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is not None and not url.get_secret_value().startswith(("redis://", "rediss://", "unix://")):
+            raise ValueError("not the address of a Redis (redis://, rediss:// or unix://)")
+        return url
 
 
 @lru_cache(maxsize=1)

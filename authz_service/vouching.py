@@ -16,6 +16,9 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, 0, 0, $8, $9, $10)
 """
 
 
+PACKAGES_LIMIT: Final = 100
+
+
 class VoucherRefused(Exception):  # noqa: N818
     """The voucher gives nothing, names no family, or its month is over."""
 
@@ -38,13 +41,15 @@ async def vouch(
     if month.day != 1:
         raise VoucherRefused("a month is named by its first day")
     family = await connection.fetchrow(
-        "SELECT b.companion_id, p.zone FROM beneficiary b JOIN programme p USING (programme_id)"
+        "SELECT b.companion_id, p.zone, p.entitlement_rupiah FROM beneficiary b JOIN programme p USING (programme_id)"
         " WHERE b.programme_id = $1 AND b.beneficiary_id = $2",
         programme_id,
         beneficiary_id,
     )
     if family is None:
         raise VoucherRefused("the programme has no such family")
+    if extra_rupiah > family["entitlement_rupiah"] or extra_packages > PACKAGES_LIMIT:
+        raise VoucherRefused("no voucher is worth more than a whole entitlement")
     expires_at = month_end(month, ZoneInfo(family["zone"]))
     if expires_at <= now:
         raise VoucherRefused("the month is over")

@@ -8,13 +8,27 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from authz_service.holds import OPEN, CaptureExceedsHold, Change, Hold, StateConflict, capture, expire, is_due, void
+from authz_service.holds import (
+    OPEN,
+    CaptureExceedsHold,
+    Change,
+    Hold,
+    RefundExceedsCaptured,
+    Refused,
+    StateConflict,
+    capture,
+    expire,
+    is_due,
+    refund,
+    reverse,
+    void,
+)
 from authz_service.ledger.postings import Balance, Parties, fold, of_hold
 from authz_service.rules.money import VoucherUse
-from authz_service.vocabulary import Cause, HoldStatus, TransferKind
+from authz_service.vocabulary import AuthorisationId, BeneficiaryId, Cause, HoldStatus, MerchantId, TransferKind
 from tests.builders import A_MORNING, a_hold, a_use, quickly
 
-Outcome = Change | StateConflict | CaptureExceedsHold
+Outcome = Change | Refused
 Event = Callable[[Hold], Outcome]
 
 EVENTS: dict[str, Event] = {
@@ -27,6 +41,12 @@ EVENTS: dict[str, Event] = {
     "capture 150.001, not final": lambda hold: capture(hold, 150_001, final=False),
     "void": void,
     "expire": expire,
+    "reverse": lambda hold: reverse(hold, captured_at_once=False),
+    "reverse, captured at once": lambda hold: reverse(hold, captured_at_once=True),
+    "refund 40.000": lambda hold: refund(hold, 40_000),
+    "refund 50.000": lambda hold: refund(hold, 50_000),
+    "refund 150.000": lambda hold: refund(hold, 150_000),
+    "refund 150.001": lambda hold: refund(hold, 150_001),
 }
 IN_STATE: dict[HoldStatus, Hold] = {
     HoldStatus.DECLINED: a_hold(status=HoldStatus.DECLINED, held_rupiah=0, packages=0),
@@ -37,6 +57,14 @@ IN_STATE: dict[HoldStatus, Hold] = {
     HoldStatus.EXPIRED: a_hold(status=HoldStatus.EXPIRED, held_rupiah=0, packages=0),
     HoldStatus.REVERSED: a_hold(status=HoldStatus.REVERSED, held_rupiah=0, packages=0),
 }
+CANNOT_BE = "what is captured at once is captured whole"
+
+
+def nothing_more(status: HoldStatus) -> dict[str, str]:
+    """Nothing is held and nothing was captured."""
+    return {event: "more than the 0 captured" if "refund" in event else f"too late: {status}" for event in EVENTS}
+
+
 OUTCOMES: dict[HoldStatus, dict[str, str]] = {
     HoldStatus.HELD: {
         "capture all": "captured: held 0, captured 150000, back 0 and 0 packages",
@@ -48,6 +76,12 @@ OUTCOMES: dict[HoldStatus, dict[str, str]] = {
         "capture 150.001, not final": "more than the 150000 held",
         "void": "voided: held 0, captured 0, back 150000 and 1 packages",
         "expire": "expired: held 0, captured 0, back 150000 and 1 packages",
+        "reverse": "reversed: held 0, captured 0, back 150000 and 1 packages",
+        "reverse, captured at once": CANNOT_BE,
+        "refund 40.000": "more than the 0 captured",
+        "refund 50.000": "more than the 0 captured",
+        "refund 150.000": "more than the 0 captured",
+        "refund 150.001": "more than the 0 captured",
     },
     HoldStatus.PARTLY_CAPTURED: {
         "capture all": "captured: held 0, captured 150000, back 0 and 0 packages",
@@ -59,12 +93,25 @@ OUTCOMES: dict[HoldStatus, dict[str, str]] = {
         "capture 150.001, not final": "more than the 100000 held",
         "void": "captured: held 0, captured 50000, back 100000 and 0 packages",
         "expire": "captured: held 0, captured 50000, back 100000 and 0 packages",
+        "reverse": "captured: held 0, captured 50000, back 100000 and 0 packages",
+        "reverse, captured at once": CANNOT_BE,
+        "refund 40.000": "partly_captured: held 100000, captured 50000, back 40000 and 0 packages",
+        "refund 50.000": "partly_captured: held 100000, captured 50000, back 50000 and 0 packages",
+        "refund 150.000": "more than the 50000 captured",
+        "refund 150.001": "more than the 50000 captured",
     },
-    HoldStatus.DECLINED: dict.fromkeys(EVENTS, "too late: declined"),
-    HoldStatus.CAPTURED: dict.fromkeys(EVENTS, "too late: captured"),
-    HoldStatus.VOIDED: dict.fromkeys(EVENTS, "too late: voided"),
-    HoldStatus.EXPIRED: dict.fromkeys(EVENTS, "too late: expired"),
-    HoldStatus.REVERSED: dict.fromkeys(EVENTS, "too late: reversed"),
+    HoldStatus.CAPTURED: nothing_more(HoldStatus.CAPTURED)
+    | {
+        "reverse, captured at once": "reversed: held 0, captured 150000, back 150000 and 1 packages",
+        "refund 40.000": "captured: held 0, captured 150000, back 40000 and 0 packages",
+        "refund 50.000": "captured: held 0, captured 150000, back 50000 and 0 packages",
+        "refund 150.000": "captured: held 0, captured 150000, back 150000 and 1 packages",
+        "refund 150.001": "more than the 150000 captured",
+    },
+    HoldStatus.DECLINED: nothing_more(HoldStatus.DECLINED),
+    HoldStatus.VOIDED: nothing_more(HoldStatus.VOIDED),
+    HoldStatus.EXPIRED: nothing_more(HoldStatus.EXPIRED),
+    HoldStatus.REVERSED: nothing_more(HoldStatus.REVERSED),
 }
 
 
@@ -74,6 +121,8 @@ def said(outcome: Outcome) -> str:
             return f"too late: {status}"
         case CaptureExceedsHold(held_rupiah=held):
             return f"more than the {held} held"
+        case RefundExceedsCaptured(refundable_rupiah=captured):
+            return f"more than the {captured} captured"
         case Change(hold=hold):
             back = f"{outcome.returned_rupiah} and {outcome.returned_packages} packages"
             return f"{hold.status}: held {hold.held_rupiah}, captured {hold.captured_rupiah}, back {back}"
@@ -93,7 +142,9 @@ def test_every_state_has_an_outcome_for_every_event() -> None:
     assert set(IN_STATE) == set(HoldStatus)
 
 
-@pytest.mark.parametrize(("state", "event"), list(product(HoldStatus, EVENTS)))
+@pytest.mark.parametrize(
+    ("state", "event"), [pair for pair in product(HoldStatus, EVENTS) if OUTCOMES[pair[0]][pair[1]] != CANNOT_BE]
+)
 def test_one_event_in_one_state_has_one_outcome(state: HoldStatus, event: str) -> None:
     assert said(EVENTS[event](IN_STATE[state])) == OUTCOMES[state][event]
 
@@ -115,12 +166,19 @@ def test_a_hold_is_open_exactly_while_something_is_held(state: HoldStatus) -> No
         ("capture 40.000, not final", [(TransferKind.POST, Cause.CAPTURE, 40_000)]),
         ("void", [(TransferKind.RELEASE, Cause.VOID, 150_000)]),
         ("expire", [(TransferKind.RELEASE, Cause.EXPIRE, 150_000)]),
+        ("reverse", [(TransferKind.RELEASE, Cause.REVERSE, 150_000)]),
     ],
 )
 def test_a_capture_posts_and_what_goes_back_is_released(
     event: str, expected: list[tuple[TransferKind, Cause, int]]
 ) -> None:
     assert moves(EVENTS[event](a_hold())) == expected
+
+
+def test_a_refund_comes_back_from_the_shop() -> None:
+    captured = IN_STATE[HoldStatus.CAPTURED]
+    assert moves(refund(captured, 40_000)) == [(TransferKind.REFUND, Cause.REFUND, 40_000)]
+    assert moves(reverse(captured, captured_at_once=True)) == [(TransferKind.REFUND, Cause.REVERSE, 150_000)]
 
 
 def test_captures_add_up_until_nothing_is_left() -> None:
@@ -133,13 +191,38 @@ def test_captures_add_up_until_nothing_is_left() -> None:
     assert capture(last, 1, final=False) == StateConflict(status=HoldStatus.CAPTURED)
 
 
+def test_refunds_add_up_until_everything_captured_is_back() -> None:
+    first = changed(refund(IN_STATE[HoldStatus.CAPTURED], 100_000)).hold
+    assert refund(first, 50_001) == RefundExceedsCaptured(refundable_rupiah=50_000)
+    second = changed(refund(first, 50_000)).hold
+    assert (second.status, second.captured_rupiah, second.refunded_rupiah) == (HoldStatus.CAPTURED, 150_000, 150_000)
+    assert refund(second, 1) == RefundExceedsCaptured(refundable_rupiah=0)
+
+
+def test_a_refund_does_not_make_room_for_another_capture() -> None:
+    refunded = changed(refund(IN_STATE[HoldStatus.PARTLY_CAPTURED], 50_000)).hold
+    assert capture(refunded, 100_001, final=False) == CaptureExceedsHold(held_rupiah=100_000)
+
+
+def test_what_was_captured_at_once_is_undone_whole_also_after_a_refund() -> None:
+    refunded = changed(refund(IN_STATE[HoldStatus.CAPTURED], 60_000)).hold
+    change = changed(reverse(refunded, captured_at_once=True))
+    assert (change.hold.status, change.hold.refunded_rupiah) == (HoldStatus.REVERSED, 150_000)
+    assert (change.returned_rupiah, change.returned_packages) == (90_000, 1)
+
+
+def test_what_was_refunded_whole_has_nothing_to_reverse() -> None:
+    refunded = changed(refund(IN_STATE[HoldStatus.CAPTURED], 150_000)).hold
+    assert reverse(refunded, captured_at_once=True) == StateConflict(status=HoldStatus.CAPTURED)
+
+
 def test_the_package_is_kept_by_what_was_captured_however_little() -> None:
     after_one_rupiah = changed(capture(a_hold(), 1, final=True))
     assert (after_one_rupiah.returned_packages, after_one_rupiah.hold.packages) == (0, 1)
 
 
 @pytest.mark.parametrize(("refunded", "packages_back"), [(0, 0), (49_999, 0), (50_000, 1)])
-@pytest.mark.parametrize("close", [void, expire])
+@pytest.mark.parametrize("close", [void, expire, EVENTS["reverse"]], ids=["void", "expire", "reverse"])
 def test_the_package_goes_back_when_all_that_was_captured_was_refunded(
     close: Event, refunded: int, packages_back: int
 ) -> None:
@@ -151,6 +234,12 @@ def test_the_package_goes_back_when_all_that_was_captured_was_refunded(
 def test_a_capture_that_goes_on_gives_no_package_back() -> None:
     hold = a_hold(status=HoldStatus.PARTLY_CAPTURED, captured_rupiah=50_000, refunded_rupiah=50_000)
     assert changed(capture(hold, 1, final=False)).returned_packages == 0
+
+
+def test_a_refund_of_all_that_was_captured_keeps_the_package_while_something_is_held() -> None:
+    change = changed(refund(IN_STATE[HoldStatus.PARTLY_CAPTURED], 50_000))
+    assert change.returned_packages == 0
+    assert changed(void(change.hold)).returned_packages == 1
 
 
 def test_where_packages_are_not_counted_by_purchase_none_goes_back() -> None:
@@ -180,11 +269,20 @@ def test_vouchers_get_theirs_back_first_the_last_used_before_the_others(
     assert list(change.hold.voucher_uses) == kept
 
 
-@pytest.mark.parametrize("close", [void, expire])
+@pytest.mark.parametrize("close", [void, expire, EVENTS["reverse"]], ids=["void", "expire", "reverse"])
 def test_when_nothing_was_bought_vouchers_get_everything_back(close: Event) -> None:
     change = changed(close(ORDINARY_THEN_TWO_VOUCHERS))
     assert list(change.voucher_returns) == [a_use("vch_2", 40_000, 1), a_use("vch_1", 60_000)]
     assert list(change.hold.voucher_uses) == [a_use("vch_1"), a_use("vch_2")]
+
+
+def test_refunds_go_back_to_the_vouchers_first_too() -> None:
+    captured = changed(capture(ORDINARY_THEN_TWO_VOUCHERS, None, final=True)).hold
+    in_part = changed(refund(captured, 70_000))
+    assert list(in_part.voucher_returns) == [a_use("vch_2", 40_000), a_use("vch_1", 30_000)]
+    the_rest = changed(refund(in_part.hold, 80_000))
+    assert list(the_rest.voucher_returns) == [a_use("vch_2", 0, 1), a_use("vch_1", 30_000)]
+    assert the_rest.returned_packages == 1
 
 
 def test_a_vouchers_package_goes_back_with_the_purchases_also_without_rupiah() -> None:
@@ -222,8 +320,11 @@ CAPTURES = st.builds(
     st.one_of(st.none(), st.integers(1, 300_000)),
     st.sampled_from([False, False, False, True]),
 )
+REFUNDS = st.integers(1, 150_000).map(lambda amount: lambda hold: refund(hold, amount))
+REFUND_OF_ALL: Event = lambda hold: refund(hold, max(1, hold.captured_rupiah - hold.refunded_rupiah))  # noqa: E731
+CLOSING = st.sampled_from([void, expire, EVENTS["reverse"]])
 ANY_EVENTS: st.SearchStrategy[list[Event]] = st.lists(
-    st.one_of(CAPTURES, CAPTURES, CAPTURES, CAPTURES, st.sampled_from([void, expire])), min_size=1, max_size=8
+    st.one_of(CAPTURES, CAPTURES, CAPTURES, REFUNDS, st.just(REFUND_OF_ALL), CLOSING), min_size=1, max_size=8
 )
 
 
@@ -248,25 +349,27 @@ def test_whatever_happens_the_hold_is_posted_released_or_still_held(hold: Hold, 
     changes = _life(hold, events)
     for number, change in enumerate(changes, start=1):
         after, so_far = change.hold, changes[:number]
-        posted, released = _sum(so_far, TransferKind.POST), _sum(so_far, TransferKind.RELEASE)
+        posted, released, refunded = (
+            _sum(so_far, kind) for kind in (TransferKind.POST, TransferKind.RELEASE, TransferKind.REFUND)
+        )
         assert 0 <= after.held_rupiah + after.captured_rupiah <= hold.approved_rupiah
         assert hold.approved_rupiah == posted + released + after.held_rupiah
-        assert posted == after.captured_rupiah
-        assert released == sum(each.returned_rupiah for each in so_far)
+        assert (posted, refunded) == (after.captured_rupiah, after.refunded_rupiah)
+        assert refunded <= posted
+        assert released + refunded == sum(each.returned_rupiah for each in so_far)
         assert all(move.amount_rupiah > 0 for move in change.moves)
         assert (after.status in OPEN) is (after.held_rupiah > 0)
 
 
 @quickly
 @given(any_hold(), ANY_EVENTS)
-def test_a_hold_is_closed_once(hold: Hold, events: list[Event]) -> None:
-    changes = _life(hold, events)
-    closing = [change for change in changes if change.hold.status not in OPEN]
-    assert closing in ([], changes[-1:])
-    for change in closing:
-        after = change.hold
+def test_a_hold_is_closed_once_and_stays_as_it_was_closed(hold: Hold, events: list[Event]) -> None:
+    closed = [change.hold for change in _life(hold, events) if change.hold.status not in OPEN]
+    assert len({after.status for after in closed}) <= 1
+    for after in closed:
         assert (after.status is HoldStatus.CAPTURED) is (after.captured_rupiah > 0)
-        assert {event(after) for event in EVENTS.values()} == {StateConflict(status=after.status)}
+        too_late = [event(after) for name, event in EVENTS.items() if "refund" not in name and "at once" not in name]
+        assert set(too_late) == {StateConflict(status=after.status)}
 
 
 @quickly
@@ -297,6 +400,25 @@ def test_vouchers_cover_what_they_did_not_get_back(hold: Hold, events: list[Even
     covered = sum(use.amount_rupiah for use in hold.voucher_uses)
     still_covered = sum(use.amount_rupiah for use in after.voucher_uses)
     assert still_covered == max(0, covered - sum(change.returned_rupiah for change in changes))
+    # A voucher's package goes the way of the purchase's.
+    packages_back = sum(each.packages for uses in returned.values() for each in uses)
+    nothing_bought = after.held_rupiah == 0 and after.captured_rupiah == after.refunded_rupiah
+    assert packages_back == (sum(use.packages for use in hold.voucher_uses) if nothing_bought else 0)
+
+
+@quickly
+@given(any_hold(), st.lists(REFUNDS, max_size=3))
+def test_a_reversal_of_what_was_captured_at_once_leaves_nothing_behind(hold: Hold, refunds: list[Event]) -> None:
+    changes = _life(hold, [EVENTS["capture all"], *refunds, EVENTS["reverse, captured at once"]])
+    after = changes[-1].hold
+    assert sum(change.returned_rupiah for change in changes) == hold.approved_rupiah == after.refunded_rupiah
+    assert sum(change.returned_packages for change in changes) == hold.packages
+    assert not any(use.amount_rupiah or use.packages for use in after.voucher_uses)
+
+
+PARTIES = Parties(
+    authorisation_id=AuthorisationId("auth_1"), beneficiary_id=BeneficiaryId("ben_1"), merchant_id=MerchantId("mrc_1")
+)
 
 
 @quickly
@@ -304,14 +426,40 @@ def test_vouchers_cover_what_they_did_not_get_back(hold: Hold, events: list[Even
 def test_the_wallet_is_the_fold_of_the_transfers(hold: Hold, events: list[Event]) -> None:
     changes = _life(hold, events)
     after = changes[-1].hold if changes else hold
-    parties = Parties(
-        authorisation_id=hold.authorisation_id, beneficiary_id=hold.beneficiary_id, merchant_id=hold.merchant_id
-    )
     made = [(TransferKind.HOLD, Cause.AUTHORISE, hold.approved_rupiah)]
     made += [move for change in changes for move in moves(change)]
-    transfers = [of_hold("trf_1", kind, cause, parties, amount, A_MORNING) for kind, cause, amount in made]
+    transfers = [of_hold("trf_1", kind, cause, PARTIES, amount, A_MORNING) for kind, cause, amount in made]
+    spent = after.captured_rupiah - after.refunded_rupiah
     assert fold(transfers) == Balance(
-        available_rupiah=-after.held_rupiah - after.captured_rupiah,
-        held_rupiah=after.held_rupiah,
-        spent_rupiah=after.captured_rupiah,
+        available_rupiah=-after.held_rupiah - spent, held_rupiah=after.held_rupiah, spent_rupiah=spent
     )
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        (TransferKind.FUND, Balance()),
+        (TransferKind.GRANT, Balance(available_rupiah=7)),
+        (TransferKind.HOLD, Balance(available_rupiah=-7, held_rupiah=7)),
+        (TransferKind.POST, Balance(held_rupiah=-7, spent_rupiah=7)),
+        (TransferKind.RELEASE, Balance(available_rupiah=7, held_rupiah=-7)),
+        (TransferKind.REFUND, Balance(available_rupiah=7, spent_rupiah=-7)),
+        (TransferKind.RETURN, Balance(available_rupiah=-7)),
+        (TransferKind.PAYOUT, Balance()),
+        (TransferKind.PAYOUT_SETTLED, Balance()),
+        (TransferKind.PAYOUT_FAILED, Balance()),
+    ],
+)
+def test_each_kind_of_transfer_has_its_effect_on_a_wallet(kind: TransferKind, expected: Balance) -> None:
+    """Available, held and spent together change by grants and returns alone: the control total."""
+    assert fold([of_hold("trf_1", kind, Cause.CAPTURE, PARTIES, 7, A_MORNING)]) == expected
+
+
+def test_money_goes_from_the_family_to_the_shop_and_a_refund_comes_back() -> None:
+    sides = {
+        kind: (transfer.debit_account_id, transfer.credit_account_id)
+        for kind in (TransferKind.HOLD, TransferKind.POST, TransferKind.RELEASE, TransferKind.REFUND)
+        for transfer in [of_hold("trf_1", kind, Cause.CAPTURE, PARTIES, 7, A_MORNING)]
+    }
+    assert sides.pop(TransferKind.REFUND) == ("mrc_1", "ben_1")
+    assert set(sides.values()) == {("ben_1", "mrc_1")}

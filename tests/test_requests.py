@@ -12,7 +12,7 @@ from pydantic import TypeAdapter
 
 from authz_service.api.bodies import DEPTH_LIMIT, parse
 from authz_service.problems import Invalid, NotJson, Problem
-from authz_service.requests import BalanceInquiry, Capture, Purchase, Void, canonical, times_quantity
+from authz_service.requests import BalanceInquiry, Capture, Purchase, Refund, Reversal, Void, canonical, times_quantity
 from authz_service.vocabulary import (
     CHANCE_BYTES,
     MONEY_LIMIT_RUPIAH,
@@ -26,6 +26,7 @@ from tests.builders import A_MORNING, a_purchase, instant, quickly
 
 PURCHASE = TypeAdapter(Purchase)
 CAPTURE, VOID, BALANCE = TypeAdapter(Capture), TypeAdapter(Void), TypeAdapter(BalanceInquiry)
+REFUND, REVERSAL = TypeAdapter(Refund), TypeAdapter(Reversal)
 CARD_NUMBER, PIN_BLOCK = "9360000000000013", "7D8C858DF85989BB"
 
 RICE = {"category": "beras", "product": "beras premium", "unit": "kg", "quantity": "5", "unit_price": 15_400}
@@ -273,6 +274,12 @@ def test_numbers_in_other_forms_are_no_amounts(text: str) -> None:
     assert fields(refused(raw(amount=text))) == ["amount"]
 
 
+def test_a_body_may_be_nested_as_deep_as_the_limit_and_no_deeper() -> None:
+    inside = DEPTH_LIMIT - 1
+    assert fields(refused(raw(stan="[" * inside + "]" * inside))) == ["stan"]
+    assert fields(refused(raw(stan="[" * DEPTH_LIMIT + "]" * DEPTH_LIMIT))) == ["body"]
+
+
 @pytest.mark.parametrize("depth", [DEPTH_LIMIT, 100, 500, 1_000, 1_020, 20_000])
 @pytest.mark.parametrize(("opens", "closes"), [("[", "]"), ('{"a":', "}")])
 @pytest.mark.parametrize("inside", ["1", '"\\n"'])
@@ -494,6 +501,24 @@ def test_a_card_number_that_fails_its_check_digit_is_well_formed() -> None:
         (VOID, {"reason": "a\nb"}, "reason"),
         (VOID, {"reason": 1}, "reason"),
         (VOID, {"amount": 1}, "amount"),
+        (REFUND, {"amount": 1}, "reason"),
+        (REFUND, {"amount": 1, "reason": None}, "reason"),
+        (REFUND, {"amount": 1, "reason": ""}, "reason"),
+        (REFUND, {"amount": 1, "reason": "a\x00"}, "reason"),
+        (REFUND, {"amount": 1, "reason": CARD_NUMBER}, "reason"),
+        (REFUND, {"reason": "rusak"}, "amount"),
+        (REFUND, {"amount": 0, "reason": "rusak"}, "amount"),
+        (REFUND, {"amount": None, "reason": "rusak"}, "amount"),
+        (REFUND, {"amount": 1.0, "reason": "rusak"}, "amount"),
+        (REFUND, {"amount": 1, "reason": "rusak", "to": "cash"}, "to"),
+        (REVERSAL, {"stan": "12345", "terminal_time": "2024-11-05T10:00:00+08:00"}, "stan"),
+        (REVERSAL, {"stan": "000123", "terminal_time": "2024-11-05T10:00:00"}, "terminal_time"),
+        (REVERSAL, {"idempotency_key": ""}, "idempotency_key"),
+        (REVERSAL, {"idempotency_key": "k" * 65}, "idempotency_key"),
+        (REVERSAL, {"idempotency_key": "a b"}, "idempotency_key"),
+        (REVERSAL, {"idempotency_key": "kunci\n"}, "idempotency_key"),
+        (REVERSAL, {"idempotency_key": "\u00e9"}, "idempotency_key"),
+        (REVERSAL, {"idempotency_key": "k", "authorization_id": "auth_1"}, "authorization_id"),
         (BALANCE, {}, "card_number"),
         (BALANCE, {"card_number": "12"}, "card_number"),
         (BALANCE, {"card_number": CARD_NUMBER, "amount": 1}, "amount"),
@@ -502,6 +527,35 @@ def test_a_card_number_that_fails_its_check_digit_is_well_formed() -> None:
 )
 def test_the_later_calls_are_read_as_strictly(adapter: TypeAdapter[Any], body: object, wrong: str) -> None:
     assert fields(refused(body, adapter)) == [wrong]
+
+
+BY_STAN = {"stan": "000123", "terminal_time": "2024-11-05T10:00:00+08:00"}
+BY_KEY = {"idempotency_key": "k-1"}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        BY_STAN | BY_KEY,
+        without("stan", BY_STAN),
+        without("terminal_time", BY_STAN),
+        without("stan", BY_STAN) | BY_KEY,
+        without("terminal_time", BY_STAN) | BY_KEY,
+        BY_STAN | {"stan": None},
+        {"idempotency_key": None},
+    ],
+)
+def test_a_reversal_names_one_request_in_one_way(body: dict[str, Any]) -> None:
+    problem = refused(body, REVERSAL)
+    assert [error["code"] for error in problem.more["errors"]] == ["one_original"]
+
+
+def test_a_reversal_names_a_request_by_stan_and_time_or_by_its_key() -> None:
+    assert parse(REVERSAL, as_bytes(BY_STAN)) == Reversal(stan="000123", terminal_time=A_MORNING)
+    assert parse(REVERSAL, as_bytes(BY_KEY | {"stan": None})) == Reversal(idempotency_key="k-1")
+    longest = "!" + "~" * 63
+    assert parse(REVERSAL, as_bytes({"idempotency_key": longest})).idempotency_key == longest
 
 
 def test_an_empty_body_of_a_later_call_means_all_of_it() -> None:
@@ -640,6 +694,14 @@ def test_a_capture_of_less_or_more_to_come_is_another_request() -> None:
     forms = [canonical(parse(CAPTURE, body)) for body in (b"{}", b'{"amount": 1}', b'{"final": false}')]
     assert all(one != other for number, one in enumerate(forms) for other in forms[number + 1 :])
     assert canonical(Void(reason="a")) != canonical(Void(reason="b")) != canonical(Void())
+
+
+def test_a_reversal_or_refund_of_something_else_is_another_request() -> None:
+    by_stan = canonical(parse(REVERSAL, as_bytes(BY_STAN)))
+    assert by_stan == canonical(parse(REVERSAL, as_bytes(BY_STAN | {"terminal_time": "2024-11-05T02:00:00Z"})))
+    assert by_stan != canonical(parse(REVERSAL, as_bytes(BY_STAN | {"stan": "000124"})))
+    refunds = [Refund(amount=1, reason="a"), Refund(amount=2, reason="a"), Refund(amount=1, reason="b")]
+    assert len({str(canonical(each)) for each in refunds}) == 3
 
 
 # Numbers and ids.

@@ -30,8 +30,10 @@ from authz_service.problems import (
     KeyMalformed,
     KeyMissing,
     MethodNotAllowed,
+    NoSuchAddress,
     NotDecided,
     NotFound,
+    NotJson,
     Problem,
     QueryInvalid,
     Unauthenticated,
@@ -46,6 +48,8 @@ PREFIX: Final = "/v1/"
 _KEY_LIMIT: Final = 64
 _ID_LIMIT: Final = 64
 _TOKEN_LIMIT: Final = 256
+_LENGTH_DIGITS: Final = 12
+"""More digits than any limit; what is cut off only makes a longer body longer."""
 _JSON: Final = (b"content-type", b"application/json")
 _PROBLEM: Final = (b"content-type", b"application/problem+json")
 _NOT_STORED: Final = (b"cache-control", b"no-store")
@@ -85,6 +89,18 @@ class Arrived:
     repeated: frozenset[bytes]
     request_id: str
     since: float
+
+    @property
+    def length(self) -> int | None:
+        """What Content-Length says, if it is there; a number of any length is read."""
+        declared = self.headers.get(b"content-length")
+        return (
+            None if declared is None or not declared.isdigit() else int(declared.lstrip(b"0")[:_LENGTH_DIGITS] or b"0")
+        )
+
+    @property
+    def announces_a_body(self) -> bool:
+        return bool(self.length) or b"transfer-encoding" in self.headers
 
 
 @dataclass(slots=True, kw_only=True)
@@ -140,7 +156,7 @@ class PosDoor:
             case _, ("authorizations", _, call) if call in LATER_CALLS:
                 raise MethodNotAllowed("POST")
             case _:
-                raise NotFound("there is nothing at this address")
+                raise NoSuchAddress("there is nothing at this address")
 
     async def _post(
         self, call: Call, arrived: Arrived, receive: Receive, authorisation_id: str | None
@@ -151,7 +167,9 @@ class PosDoor:
         if call.keyed and not dry_run:
             key_digest = self.keys.request_digest(_idempotency_key(arrived))
         raw = await self._body(arrived, receive)
-        body: Body = parse(call.adapter, raw or b"{}" if call.body_is_optional else raw)
+        if not raw and call.body_is_optional and not arrived.announces_a_body:
+            raw = b"{}"
+        body: Body = parse(call.adapter, raw)
         if authorisation_id is not None and not _may_be_an_id(authorisation_id):
             raise NotFound("there is no such authorisation")
         asked = Asked(
@@ -186,10 +204,7 @@ class PosDoor:
             raise NotFound("there is no such authorisation")
         zone = self.registry.reference(principal.programme_id).programme.zone
         key = (principal.programme_id, authorisation_id, principal.merchant_id)
-        async with (
-            self.pool.acquire() as connection,
-            connection.transaction(isolation="repeatable_read", readonly=True),
-        ):
+        async with self.pool.acquire() as connection:
             document = await authorisation_document(connection, key, self.clock, zone)
         if document is None:
             raise NotFound("this shop has no such authorisation")
@@ -220,8 +235,7 @@ class PosDoor:
 
     async def _body(self, arrived: Arrived, receive: Receive) -> bytes:
         limit = self.settings.body_limit_bytes
-        declared = arrived.headers.get(b"content-length", b"0")
-        if declared.isdigit() and int(declared) > limit:
+        if arrived.length is not None and arrived.length > limit:
             raise BodyTooLarge(f"at most {limit} bytes")
         body = b""
         try:
@@ -237,6 +251,9 @@ class PosDoor:
                         raise BodyTooLarge(f"at most {limit} bytes")
         except TimeoutError:
             raise BodyTooSlow(f"the body took more than {self.settings.body_timeout_seconds} seconds") from None
+        if arrived.length is not None and arrived.length != len(body):
+            # A server that stops reading at `Upgrade` would make a small capture a whole one.
+            raise NotJson("the body is not as long as Content-Length says; do not ask for an Upgrade")
         return body
 
 

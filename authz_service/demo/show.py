@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from shlex import quote
@@ -23,32 +23,38 @@ from authz_service.enrolment.progress import enrolment_progress
 from authz_service.enrolment.sandbox import SandboxTills
 from authz_service.keys import Keys
 from authz_service.ledger.audit import check, render
-from authz_service.serving import free_port, require_free_port, served
+from authz_service.serving import Served, free_port, require_free_port, served
 from authz_service.settings import Settings
 
 EDITION: Final = "samarinda-2024"
 TODAY: Final = "samarinda-today"
-DATABASE: Final = "authz_demo"
-"""Of its own, and made anew by each demo: what else the embedded server holds is left alone."""
 WITA: Final = ZoneInfo("Asia/Makassar")
 BEFORE_THE_START: Final = datetime(2024, 9, 25, 8, 0, tzinfo=WITA)
 TODAY_LASTS: Final = timedelta(days=91)
 START_SECONDS: Final = 30.0
+LOOK_SECONDS: Final = 0.5
 
 
 def show(settings: Settings, console: Console, *, seed: int, serve_afterwards: bool) -> None:
     """The quarter of 2024 has been played and its books are balanced; then today's programme is served until Ctrl-C."""
     if serve_afterwards:
         require_free_port("127.0.0.1", settings.port)
-    with embedded_servers(settings.data_dir) as servers:
+    directory = settings.data_dir / "demo"
+    with embedded_servers(directory) as servers:
         database_url = asyncio.run(_fresh_database(servers.database_url))
         migrate(database_url)
         stage = _Stage(
-            settings=settings, console=console, seed=seed, database_url=database_url, redis_url=servers.redis_url
+            settings=settings.model_copy(update={"data_dir": directory}),
+            console=console,
+            seed=seed,
+            database_url=database_url,
+            redis_url=servers.redis_url,
         )
         asyncio.run(stage.play_the_quarter())
         if serve_afterwards:
-            asyncio.run(stage.serve_today())
+            # Ctrl-C is how it is meant to end.
+            with suppress(KeyboardInterrupt):
+                asyncio.run(stage.serve_today())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,9 +69,9 @@ class _Stage:
         tills = await self._enrolled(EDITION, at=BEFORE_THE_START)
         offset_file = self.settings.data_dir / "demo-clock"
         clock = ShiftedClock.create(offset_file, BEFORE_THE_START)
-        with self._served(free_port(), {"AUTHZ_CLOCK_OFFSET_FILE": str(offset_file)}) as base_url:
+        with self._served(free_port(), {"AUTHZ_CLOCK_OFFSET_FILE": str(offset_file)}) as service:
             await run_quarter(
-                base_url=base_url,
+                base_url=service.base_url,
                 database_url=self.database_url,
                 tills=tills,
                 clock=clock,
@@ -73,17 +79,22 @@ class _Stage:
                 console=self.console,
             )
         await self._check(EDITION, clock.estimate())
+        again = f"AUTHZ_DATA_DIR={self.settings.data_dir} .venv/bin/authz ledger check"
+        self.console.print(f"To check the books again once this has ended: {again}", soft_wrap=True, highlight=False)
 
     async def serve_today(self) -> None:
         """Until Ctrl-C. Its shops never close, so that the printed purchase is approved at night, too."""
         now = SystemClock().estimate()
         today = now.astimezone(WITA).date()
         tills = await self._enrolled(TODAY, at=now, starts_on=today.replace(day=1), ends_on=today + TODAY_LASTS)
-        with self._served(self.settings.port, {}) as base_url:
+        with self._served(self.settings.port, {}) as service:
+            base_url = service.base_url
             self.console.print(f"\nServing [bold]{TODAY}[/] on {base_url}, docs on {base_url}/docs, Ctrl-C ends it.")
             self.console.print("A purchase to paste into another terminal:\n")
             print(a_purchase(base_url, tills, now), flush=True)  # noqa: T201  (not wrapped: it is to be pasted)
-            await asyncio.Event().wait()
+            while True:
+                await asyncio.sleep(LOOK_SECONDS)
+                service.require_alive()
 
     async def _enrolled(
         self, programme_id: str, *, at: datetime, starts_on: date | None = None, ends_on: date | None = None
@@ -119,7 +130,7 @@ class _Stage:
             raise DemoFailedError("The books of the quarter are not right: see above.")
 
     @contextmanager
-    def _served(self, port: int, more: dict[str, str]) -> Iterator[str]:
+    def _served(self, port: int, more: dict[str, str]) -> Iterator[Served]:
         environment = {
             "DATABASE_URL": self.database_url,
             "REDIS_URL": self.redis_url,
@@ -128,8 +139,8 @@ class _Stage:
         }
         log_file = self.settings.data_dir / "service.log"
         stop_seconds = 2 * self.settings.shutdown_seconds
-        with served(environment, port, log_file, start_seconds=START_SECONDS, stop_seconds=stop_seconds) as base_url:
-            yield base_url
+        with served(environment, port, log_file, start_seconds=START_SECONDS, stop_seconds=stop_seconds) as service:
+            yield service
 
 
 def a_purchase(base_url: str, tills: SandboxTills, now: datetime) -> str:
@@ -169,12 +180,13 @@ def a_purchase(base_url: str, tills: SandboxTills, now: datetime) -> str:
 
 
 async def _fresh_database(server_url: str) -> str:
-    """An empty database for this demo; that of an earlier one is gone."""
-    connection = await asyncpg.connect(asyncpg_dsn(server_url))
+    """The demo's directory is its own: its database is empty again, that of an earlier demo is gone."""
+    head, question, query = server_url.partition("?")
+    server, _, database = head.rpartition("/")
+    connection = await asyncpg.connect(asyncpg_dsn(f"{server}/postgres{question}{query}"))
     try:
-        await connection.execute(f"DROP DATABASE IF EXISTS {DATABASE} WITH (FORCE)")
-        await connection.execute(f"CREATE DATABASE {DATABASE}")
+        await connection.execute(f"DROP DATABASE IF EXISTS {database} WITH (FORCE)")
+        await connection.execute(f"CREATE DATABASE {database}")
     finally:
         await connection.close()
-    head, question, query = server_url.partition("?")
-    return head.rpartition("/")[0] + "/" + DATABASE + question + query
+    return server_url

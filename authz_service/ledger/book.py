@@ -67,6 +67,8 @@ class FamilyRecord:
     version: int
     balance: Balance = field(default_factory=Balance)
     changes: bool = False
+    expired: int = 0
+    """Holds whose end this record writes."""
     allowances: dict[date, AllowanceUse] = field(default_factory=dict)
     vouchers: dict[str, tuple[int, int]] = field(default_factory=dict)
     """voucher → change of rupiah and packages used."""

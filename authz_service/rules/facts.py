@@ -41,6 +41,7 @@ class Product:
     unit: str
     gtin: str | None
     ceilings: tuple[Ceiling, ...]
+    """By `valid_from`, the earliest first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

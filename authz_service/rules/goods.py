@@ -10,7 +10,9 @@ from authz_service.vocabulary import AboveCeiling, DetailsRequired
 
 
 def line_is_not_cash(line: Line, facts: Facts) -> DeclineReason | None:
-    return DeclineReason.CASH_NOT_PERMITTED if line.category in facts.programme.cash_categories else None
+    """However a till writes it: `Tarik Tunai` is `tarik_tunai`."""
+    written = "_".join(line.category.casefold().replace("-", " ").replace("_", " ").split())
+    return DeclineReason.CASH_NOT_PERMITTED if written in facts.programme.cash_categories else None
 
 
 def category_is_permitted(line: Line, facts: Facts) -> DeclineReason | None:
@@ -55,16 +57,17 @@ def ceiling_of(line: Line, facts: Facts) -> int | None:
 
 
 def ceiling_on(product: Product, today: date, district_code: str | None) -> int | None:
-    """The product's ceiling in force on `today`; `valid_to` itself still counts."""
+    """The ceiling in force on `today`, the latest of several; `valid_to` itself still counts."""
     for_all: int | None = None
+    for_district: int | None = None
     for ceiling in product.ceilings:
         if today < ceiling.valid_from or (ceiling.valid_to is not None and today > ceiling.valid_to):
             continue
         if ceiling.district_code == district_code and district_code is not None:
-            return ceiling.price_rupiah
+            for_district = ceiling.price_rupiah
         if ceiling.district_code is None:
             for_all = ceiling.price_rupiah
-    return for_all
+    return for_all if for_district is None else for_district
 
 
 def _details_are_required(line: Line, facts: Facts) -> bool:

@@ -37,7 +37,7 @@ def decision_message(purchase: Purchase, facts: Facts, decision: Decision) -> st
     paid = f"Disetujui {in_rupiah(decision.approved_rupiah)}."
     if decision.tender_due_rupiah:
         paid = f"Disetujui {in_rupiah(decision.approved_rupiah)}, kurang bayar {in_rupiah(decision.tender_due_rupiah)}."
-    return paid if decision.room is None else f"{paid} {left_message(decision.room)}"
+    return paid if decision.room is None else f"{paid} {left_message(decision.room, facts)}"
 
 
 def _says_it_already(first: Refusal, decision: Decision) -> bool:
@@ -49,25 +49,28 @@ def _says_it_already(first: Refusal, decision: Decision) -> bool:
 def balance_message(facts: Facts, first: Refusal | None, room: Room | None) -> str:
     """What the family has, and what stands in the way of using it."""
     if first is None:
-        return left_message(room) if room is not None else ""
+        return left_message(room, facts) if room is not None else ""
     said = refusal_message(first, facts, room, None)
     return said if room is None else f"{said} Sisa bantuan {in_rupiah(room.programme_rupiah)}."
 
 
-def left_message(room: Room) -> str:
-    """What the family still has, this month and in all."""
+def left_message(room: Room, facts: Facts) -> str:
+    """What the family still has, this month and in all; and whom to ask when the month's purchases are used up."""
+    in_all = f"Sisa bantuan {in_rupiah(room.programme_rupiah)}."
+    if room.packages == 0 and room.programme_rupiah > 0 and facts.family is not None:
+        companion = facts.family.companion_label
+        return f"Jatah belanja bulan ini sudah habis; jika sangat perlu, hubungi pendamping {companion}. {in_all}"
     month = []
     if room.month_rupiah is not None:
         month.append(f"Sisa bulan ini {in_rupiah(room.month_rupiah)}")
     if room.packages is not None:
         month.append(f"{room.packages} kali belanja lagi")
-    in_all = f"Sisa bantuan {in_rupiah(room.programme_rupiah)}."
     return f"{', '.join(month)}. {in_all}" if month else in_all
 
 
 def refusal_message(refusal: Refusal, facts: Facts, room: Room | None, line: Line | None) -> str:
     """The Indonesian sentence of one failed check, with this family's and this shop's figures."""
-    return refusal.reason.indonesian.format_map(_Words(facts, room, line))
+    return refusal.reason.indonesian.format_map(_Words(facts, room, line, number=refusal.line or 1))
 
 
 def line_of(lines: Sequence[Line], refusal: Refusal) -> Line | None:
@@ -77,8 +80,8 @@ def line_of(lines: Sequence[Line], refusal: Refusal) -> Line | None:
 class _Words(dict[str, str]):
     """The names that a sentence may ask for; each is made only when it is asked."""
 
-    def __init__(self, facts: Facts, room: Room | None, line: Line | None) -> None:
-        super().__init__()
+    def __init__(self, facts: Facts, room: Room | None, line: Line | None, *, number: int) -> None:
+        super().__init__(line=str(number))
         self._facts, self._room, self._line = facts, room, line
 
     def __missing__(self, name: str) -> str:

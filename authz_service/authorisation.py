@@ -61,7 +61,6 @@ from authz_service.rules.money import packages_of_a_purchase, room_of
 from authz_service.vocabulary import (
     CHANCE_BYTES,
     AuthorisationId,
-    BeneficiaryStatus,
     CardId,
     CardStatus,
     Cause,
@@ -110,10 +109,13 @@ class Desk:
         for each, row in zip(asked, rows, strict=True):
             self._decide_one(each, row)
 
-    @property
     def records(self) -> list[FamilyRecord]:
         """What must be written: of the families for which something was decided that is kept."""
-        written = [family.record for who, family in self.families.items() if who in self._written]
+        written = []
+        for who, family in self.families.items():
+            if who in self._written:
+                family.leave(self.now, self._new_id)
+                written.append(family.record)
         return [*written, self.nobody] if NOBODY in self._written else written
 
     def _decide_one(self, asked: Asked, row: asyncpg.Record) -> None:
@@ -206,8 +208,6 @@ class Desk:
             return self._refuse(asked, family, change)
         reason = None if isinstance(body, Capture) else body.reason
         ids = family.apply(change, self.now, self._new_id, reason=reason)
-        if isinstance(body, Refund) and family.seen.status is BeneficiaryStatus.REMOVED:
-            family.pass_on(body.amount, self.now, self._new_id)
         document = as_it_stands(row["target_answer"], change.hold)
         if isinstance(body, Void):
             return self._accept(asked, family, hold, OK, document)
@@ -257,8 +257,6 @@ class Desk:
         if isinstance(change, Change):
             family.apply(change, self.now, self._new_id)
             amount, hold = change.returned_rupiah, change.hold
-            if hold.captured_rupiah and family.seen.status is BeneficiaryStatus.REMOVED:
-                family.pass_on(amount, self.now, self._new_id)
         undone = hold.captured_rupiah == hold.refunded_rupiah
         return {"status": hold.status, "undone": undone, "reversed_amount": amount}
 

@@ -41,6 +41,7 @@ class FamilyAtWork:
     """`seen` is what the rules see; `record` is what will be written, guarded by the wallet's version."""
 
     seen: Family
+    held_rupiah: int
     record: FamilyRecord
     holds: dict[AuthorisationId, Hold] = field(default_factory=dict)
 
@@ -79,12 +80,15 @@ class FamilyAtWork:
             self._return(change)
         return self._move(hold, change.moves, at, make_id, reason)
 
-    def pass_on(self, amount_rupiah: int, at: datetime, make_id: MakeId) -> None:
-        """The family was removed: what just came back is unallocated."""
-        transfer = returned(TransferId(make_id("trf")), self.seen.beneficiary_id, amount_rupiah, at)
+    def leave(self, at: datetime, make_id: MakeId) -> None:
+        """Once money of a removed family moved and it holds nothing any more, what is unspent is unallocated again."""
+        is_leaving = self.seen.status is BeneficiaryStatus.REMOVED and self.record.changes and not self.held_rupiah
+        if not is_leaving or not self.seen.available_rupiah:
+            return
+        transfer = returned(TransferId(make_id("trf")), self.seen.beneficiary_id, self.seen.available_rupiah, at)
         self.record.transfers.append(transfer)
         self.record.balance += effect_on_wallet(transfer)
-        self.seen = replace(self.seen, available_rupiah=self.seen.available_rupiah - amount_rupiah)
+        self.seen = replace(self.seen, available_rupiah=0)
 
     def expire(self, hold: Hold, make_id: MakeId) -> None:
         """The end of a hold that is due is in the record, dated when it was due."""
@@ -128,7 +132,9 @@ class FamilyAtWork:
             transfer_id = make_id(_PREFIX.get(move.kind, "trf"))
             transfer = of_hold(transfer_id, move.kind, move.cause, parties, move.amount_rupiah, at)
             self.record.transfers.append(transfer)
-            self.record.balance += effect_on_wallet(transfer)
+            effect = effect_on_wallet(transfer)
+            self.record.balance += effect
+            self.held_rupiah += effect.held_rupiah
             ids.append(transfer_id)
         return ids
 
@@ -145,6 +151,7 @@ def family_at_work(
             available_rupiah=row["available_rupiah"],
             month=_month(row, month, now, reference.programme),
         ),
+        held_rupiah=row["wallet_held_rupiah"],
         record=FamilyRecord(beneficiary_id=row["beneficiary_id"], version=row["wallet_version"]),
     )
     uses = voucher_uses_of(row)
@@ -186,12 +193,12 @@ def voucher_uses_of(row: asyncpg.Record) -> dict[str, tuple[VoucherUse, ...]]:
 
 
 def _month(row: asyncpg.Record, month: date, now: datetime, programme: Programme) -> Month:
-    is_new = row["allowance_month"] is None
+    is_new, caps = row["allowance_month"] is None, programme.caps_of(month)
     counts = programme.package_counting is not PackageCounting.NO_LIMIT
     return Month(
         month=month,
-        cap_rupiah=programme.month_cap_rupiah if is_new else row["cap_rupiah"],
-        packages_cap=(programme.month_packages if counts else None) if is_new else row["packages_cap"],
+        cap_rupiah=caps.cap_rupiah if is_new else row["cap_rupiah"],
+        packages_cap=(caps.packages_cap if counts else None) if is_new else row["packages_cap"],
         used_rupiah=row["used_rupiah"] or 0,
         packages_used=row["packages_used"] or 0,
         covered_rupiah=row["covered_rupiah"] or 0,

@@ -198,7 +198,7 @@ class Lane:
         raise FactsMovedError
 
     async def _record(self, connection: asyncpg.Connection, batch: Batch, desk: Desk) -> set[str]:
-        records = desk.records
+        records = desk.records()
         if not records:
             return set()
         first_sent = [given for given in desk.given if given.rests_on is not None and not given.asked.sent]

@@ -16,7 +16,7 @@ import asyncpg
 import structlog
 
 from authz_service.clock import monotonic_seconds
-from authz_service.rules.facts import Ceiling, Product, Programme, Shop, Terminal
+from authz_service.rules.facts import Ceiling, MonthCap, Product, Programme, Shop, Terminal
 from authz_service.vocabulary import (
     AboveCeiling,
     CompanionId,
@@ -138,7 +138,7 @@ async def _read(connection: Any, known: Mapping[ProgrammeId, Reference]) -> dict
 def _reference(row: asyncpg.Record, tables: Mapping[str, list[asyncpg.Record]]) -> Reference:
     return Reference(
         version=row["version"],
-        programme=_programme(row, tables["categories"], tables["products"], tables["ceilings"]),
+        programme=_programme(row, tables),
         shops={shop["merchant_id"]: _shop(shop) for shop in tables["shops"]},
         terminals={
             terminal["key_digest"]: _terminal(terminal)
@@ -152,6 +152,7 @@ def _reference(row: asyncpg.Record, tables: Mapping[str, list[asyncpg.Record]]) 
 _TABLES: Final = {
     "shops": "SELECT * FROM merchant",
     "terminals": "SELECT * FROM terminal",
+    "month_caps": "SELECT * FROM month_cap ORDER BY valid_from",
     "categories": "SELECT * FROM category ORDER BY position",
     "products": "SELECT * FROM product ORDER BY name, unit",
     "ceilings": "SELECT * FROM price_ceiling ORDER BY valid_from",
@@ -166,15 +167,10 @@ async def _grouped(connection: Any, statement: str) -> dict[str, list[asyncpg.Re
     return groups
 
 
-def _programme(
-    row: asyncpg.Record,
-    categories: list[asyncpg.Record],
-    products: list[asyncpg.Record],
-    ceilings: list[asyncpg.Record],
-) -> Programme:
+def _programme(row: asyncpg.Record, tables: Mapping[str, list[asyncpg.Record]]) -> Programme:
     listed: dict[tuple[str, str], Product] = {}
-    for each in products:
-        product = _product(each, ceilings)
+    for each in tables["products"]:
+        product = _product(each, tables["ceilings"])
         listed[product.name, product.unit] = product
         if product.gtin is not None:
             listed[product.gtin, product.unit] = product
@@ -189,12 +185,16 @@ def _programme(
         package_rupiah=row["package_rupiah"],
         month_cap_rupiah=row["month_cap_rupiah"],
         month_packages=row["month_packages"],
+        month_caps=tuple(
+            MonthCap(valid_from=cap["valid_from"], cap_rupiah=cap["cap_rupiah"], packages_cap=cap["packages_cap"])
+            for cap in tables["month_caps"]
+        ),
         package_counting=PackageCounting(row["package_counting"]),
         above_ceiling=AboveCeiling(row["above_ceiling"]),
         details_required=DetailsRequired(row["details_required"]),
         hold_seconds=row["hold_seconds"],
         cash_categories=frozenset(row["cash_categories"]),
-        categories={category["category"]: category["name"] for category in categories},
+        categories={category["category"]: category["name"] for category in tables["categories"]},
         products=listed,
         ceiling_categories=frozenset(product.category for product in listed.values() if product.ceilings),
     )

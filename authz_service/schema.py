@@ -102,6 +102,20 @@ reference = Table(
     PrimaryKeyConstraint("programme_id"),
 )
 
+# Changes of the programme's caps: each takes effect with a month, never within one.
+month_cap = Table(
+    "month_cap",
+    metadata,
+    _id("programme_id"),
+    Column("valid_from", Date, nullable=False, comment="the first day of the first month that it is for"),
+    _rupiah("cap_rupiah", nullable=True),
+    Column("packages_cap", Integer),
+    PrimaryKeyConstraint("programme_id", "valid_from"),
+    ForeignKeyConstraint(["programme_id"], ["programme.programme_id"]),
+    CheckConstraint("extract(day FROM valid_from) = 1", name="begins_with_a_month"),
+    CheckConstraint("cap_rupiah > 0 AND packages_cap > 0", name="caps_are_positive"),
+)
+
 district = Table(
     "district",
     metadata,
@@ -453,6 +467,7 @@ transfer = Table(
 IMMUTABLE = ("transfer", "authorisation")
 REFERENCE_TABLES = (
     "programme",
+    "month_cap",
     "district",
     "merchant",
     "terminal",

@@ -112,6 +112,7 @@ class Cause(StrEnum):
     REVERSE = "reverse"
     REFUND = "refund"
     ENROL = "enrol"
+    REMOVE = "remove"
     CLOSE = "close"
 
 

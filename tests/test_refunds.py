@@ -126,7 +126,7 @@ async def test_what_a_removed_family_gets_back_is_unallocated(world: World) -> N
     )
     reply = await refund(world, bought, 150000)
     assert reply["authorization"]["refunded_amount"] == 150000
-    assert await world.wallet() == (1650000, 0, 0)
+    assert await world.wallet() == (0, 0, 0)
     await world.books_balance()
 
 

@@ -63,6 +63,19 @@ CREATE TABLE reference (
 )
 """,
     """
+CREATE TABLE month_cap (
+    programme_id text COLLATE "C" NOT NULL,
+    valid_from date NOT NULL,
+    cap_rupiah bigint,
+    packages_cap integer,
+    CONSTRAINT month_cap_pkey PRIMARY KEY (programme_id, valid_from),
+    CONSTRAINT month_cap_programme_id_fkey FOREIGN KEY (programme_id) REFERENCES programme (programme_id),
+    CONSTRAINT month_cap_begins_with_a_month CHECK (extract(day FROM valid_from) = 1),
+    CONSTRAINT month_cap_caps_are_positive CHECK (cap_rupiah > 0 AND packages_cap > 0)
+)
+""",
+    "COMMENT ON COLUMN month_cap.valid_from IS 'the first day of the first month that it is for'",
+    """
 CREATE TABLE district (
     programme_id text COLLATE "C" NOT NULL,
     district_code text COLLATE "C" NOT NULL,
@@ -427,6 +440,18 @@ CREATE TRIGGER authorisation_is_immutable BEFORE UPDATE OR DELETE ON authorisati
     """
 CREATE TRIGGER authorisation_is_kept BEFORE TRUNCATE ON authorisation
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()
+""",
+    """
+CREATE TRIGGER month_cap_insert_raises_version AFTER INSERT ON month_cap REFERENCING NEW TABLE AS new_rows
+    FOR EACH STATEMENT EXECUTE FUNCTION raise_reference_version()
+""",
+    """
+CREATE TRIGGER month_cap_update_raises_version AFTER UPDATE ON month_cap REFERENCING NEW TABLE AS new_rows
+    FOR EACH STATEMENT EXECUTE FUNCTION raise_reference_version()
+""",
+    """
+CREATE TRIGGER month_cap_delete_raises_version AFTER DELETE ON month_cap REFERENCING OLD TABLE AS old_rows
+    FOR EACH STATEMENT EXECUTE FUNCTION raise_reference_version()
 """,
     """
 CREATE TRIGGER programme_insert_raises_version AFTER INSERT ON programme REFERENCING NEW TABLE AS new_rows

@@ -11,7 +11,8 @@ from pydantic_core import ErrorDetails
 
 from authz_service.problems import Invalid, NotJson, Problem
 
-_SAFE_NAME: Final = re.compile(r"[a-z_]{1,40}")
+_SAFE_NAME: Final = re.compile(r"(?![a-f]{8})[a-z_]{1,40}")
+"""No digits, and nothing that could be the letters of a PIN block."""
 _WHOLE: Final = "body"
 DEPTH_LIMIT: Final = 8
 """A request has three levels."""

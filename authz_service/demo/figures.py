@@ -122,10 +122,11 @@ SELECT month, count(*) AS vouchers, count(DISTINCT beneficiary_id) AS families,
 """
 
 CONTROL: Final = """
--- The control total: granted less returned, from the transfers; what families have, from their wallets.
-SELECT (SELECT coalesce(sum(amount_rupiah) FILTER (WHERE kind = 'grant'), 0)::bigint
-             - coalesce(sum(amount_rupiah) FILTER (WHERE kind = 'return'), 0)::bigint
-          FROM transfer WHERE programme_id = $1 AND kind IN ('grant', 'return')) AS granted_rupiah,
+-- The control total: what families were granted and returned, from the transfers; what they have, from their wallets.
+SELECT (SELECT coalesce(sum(amount_rupiah), 0)::bigint
+          FROM transfer WHERE programme_id = $1 AND kind = 'grant') AS granted_rupiah,
+       (SELECT coalesce(sum(amount_rupiah), 0)::bigint
+          FROM transfer WHERE programme_id = $1 AND kind = 'return' AND cause = 'remove') AS returned_rupiah,
        coalesce(sum(available_rupiah), 0)::bigint AS available_rupiah,
        coalesce(sum(held_rupiah), 0)::bigint AS held_rupiah,
        coalesce(sum(spent_rupiah), 0)::bigint AS spent_rupiah

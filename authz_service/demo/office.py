@@ -1,7 +1,6 @@
 """The operators' side: what they change in the database while the programme runs, and what the plan must know of it.
 
-Plain statements for now; the triggers raise the versions that decisions compare. A removed family keeps what it has
-not spent: giving that back is the roll's work.
+Plain statements for what has no command yet; the triggers raise the versions that decisions compare.
 """
 
 import asyncio
@@ -26,7 +25,8 @@ from authz_service.demo.plan import (
 from authz_service.demo.town import DemoFailedError, Family, Shop, Terms, Town
 from authz_service.enrolment.sandbox import SandboxTerminal, SandboxTills
 from authz_service.keys import KEY_ID, Keys
-from authz_service.vocabulary import CHANCE_BYTES, BeneficiaryId, Chance, new_id
+from authz_service.roll import remove
+from authz_service.vocabulary import CHANCE_BYTES, BeneficiaryId, BeneficiaryStatus, Chance, new_id
 from authz_service.vouching import vouch
 
 _TERMS: Final = """
@@ -93,6 +93,15 @@ class Office:
                 await self._write(_SET_CARD_EXPIRY, self._keys.card_digest(number), expires_on)
             case CardIssued():
                 await self._issue(change)
+            case FamilyStatusSet(beneficiary_id=beneficiary_id, status=BeneficiaryStatus.REMOVED):
+                await remove(
+                    self._connection,
+                    programme_id=self._tills.programme_id,
+                    beneficiary_id=beneficiary_id,
+                    reason="verifikasi data",
+                    now=self._clock.estimate(),
+                    chance=self._chance,
+                )
             case FamilyStatusSet(beneficiary_id=beneficiary_id, status=status):
                 await self._write(_SET_FAMILY_STATUS, beneficiary_id, status)
             case ShopStatusSet(merchant_id=merchant_id, status=status):

@@ -152,15 +152,15 @@ def _print_control(console: Console, row: asyncpg.Record | None) -> None:
     """Grants = available + held + spent, or the demo has failed."""
     if row is None:
         raise DemoFailedError("The programme has no books.")
-    granted, available, held, spent = row
+    granted, returned, available, held, spent = row
     console.print(
-        f"\nControl total: {in_rupiah(granted)} granted"
+        f"\nControl total: {in_rupiah(granted)} granted - {in_rupiah(returned)} returned"
         f" = {in_rupiah(available)} available + {in_rupiah(held)} held + {in_rupiah(spent)} spent",
         style="bold",
         highlight=False,
         soft_wrap=True,
     )
-    if granted != available + held + spent:
+    if granted - returned != available + held + spent:
         raise DemoFailedError("The control total is not right: the two sides of it differ.")
 
 

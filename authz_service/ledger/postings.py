@@ -111,11 +111,11 @@ def granted(transfer_id: TransferId, beneficiary_id: BeneficiaryId, amount_rupia
 
 
 def returned(transfer_id: TransferId, beneficiary_id: BeneficiaryId, amount_rupiah: int, at: datetime) -> Transfer:
-    """What a family that was removed gets back is nobody's again."""
+    """What a removed family has not spent is nobody's again."""
     return Transfer(
         transfer_id=transfer_id,
         kind=TransferKind.RETURN,
-        cause=Cause.REFUND,
+        cause=Cause.REMOVE,
         debit_account_id=AccountId(beneficiary_id),
         credit_account_id=UNALLOCATED,
         amount_rupiah=amount_rupiah,

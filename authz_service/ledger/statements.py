@@ -25,7 +25,7 @@ SELECT asked.place,
        target_hold.packages AS hold_packages, target_hold.expires_at AS hold_expires_at,
        card.card_id, card.status AS card_status, card.expires_on AS card_expires_on,
        family.beneficiary_id, family.status AS beneficiary_status, family.companion_id,
-       wallet.version AS wallet_version, wallet.available_rupiah,
+       wallet.version AS wallet_version, wallet.available_rupiah, wallet.held_rupiah AS wallet_held_rupiah,
        allowance.month AS allowance_month, allowance.cap_rupiah, allowance.packages_cap, allowance.used_rupiah,
        allowance.packages_used, allowance.covered_rupiah, allowance.covered_packages,
        (SELECT json_agg(json_build_array(v.voucher_id, v.extra_rupiah - v.used_rupiah, v.extra_packages - v.packages_used,
@@ -82,7 +82,7 @@ SELECT asked.place,
         WHERE b.programme_id = $1 AND b.beneficiary_id = coalesce(card.beneficiary_id, target_hold.beneficiary_id)
         LIMIT 1) family ON true
   LEFT JOIN LATERAL (
-       SELECT w.version, w.available_rupiah FROM wallet w
+       SELECT w.version, w.available_rupiah, w.held_rupiah FROM wallet w
         WHERE w.programme_id = $1 AND w.beneficiary_id = family.beneficiary_id LIMIT 1) wallet ON true
   LEFT JOIN LATERAL (
        SELECT l.* FROM allowance l

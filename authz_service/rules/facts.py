@@ -45,6 +45,15 @@ class Product:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MonthCap:
+    """The caps of every month from `valid_from` on, until the next change; None is no limit."""
+
+    valid_from: date
+    cap_rupiah: int | None
+    packages_cap: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Programme:
     """The programme row and its goods. None for a limit means: no limit. Spendable while start <= instant < end."""
 
@@ -58,6 +67,8 @@ class Programme:
     package_rupiah: int | None
     month_cap_rupiah: int | None
     month_packages: int | None
+    month_caps: tuple[MonthCap, ...] = ()
+    """Changes of the two above, earliest first: a cap changes with a month, never within one."""
     package_counting: PackageCounting
     above_ceiling: AboveCeiling
     details_required: DetailsRequired
@@ -69,6 +80,13 @@ class Programme:
     """(product name or GTIN, unit) → product."""
     ceiling_categories: frozenset[str]
     """The categories of which some product has a price ceiling."""
+
+    def caps_of(self, month: date) -> MonthCap:
+        """Those in force in `month`, named by its first day."""
+        caps = MonthCap(valid_from=date.min, cap_rupiah=self.month_cap_rupiah, packages_cap=self.month_packages)
+        for change in self.month_caps:
+            caps = change if change.valid_from <= month else caps
+        return caps
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -29,9 +29,9 @@ def terminal_is_permitted(facts: Facts) -> DeclineReason | None:
 
 
 def _shop_is_open(facts: Facts) -> bool:
-    """From opening to before closing; hours that close earlier than they open run past midnight."""
+    """From opening to before closing; past midnight where it closes before it opens; all day where both are equal."""
     shop = facts.shop
-    if shop is None or shop.opens_at is None or shop.closes_at is None:
+    if shop is None or shop.opens_at is None or shop.closes_at is None or shop.opens_at == shop.closes_at:
         return True
     local = facts.now.astimezone(facts.programme.zone).time()
     if shop.opens_at <= shop.closes_at:

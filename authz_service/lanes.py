@@ -19,10 +19,11 @@ import asyncpg
 import structlog
 
 from authz_service.answers import Answer
-from authz_service.authorisation import Desk, Given
+from authz_service.authorisation import decide_all
 from authz_service.clock import Clock, monotonic_seconds, month_of
 from authz_service.database import DatabaseUnusable
 from authz_service.declines import APPROVED
+from authz_service.desk import Desk, Given
 from authz_service.idempotency import Hint
 from authz_service.ledger.book import Question, read_facts, record
 from authz_service.metrics import (
@@ -170,7 +171,7 @@ class Lane:
             for asked, row, is_taken in zip(todo, rows, taken, strict=True)
             if not (is_taken and self._steps_back(asked))
         ]
-        desk.decide_all([asked for asked, _ in open_rows], [row for _, row in open_rows])
+        decide_all(desk, [asked for asked, _ in open_rows], [row for _, row in open_rows])
         written = await self._record(connection, batch, desk)
         again = [given.asked for given in desk.given if not self._answered(given, written)]
         self._tell(todo, desk, written)

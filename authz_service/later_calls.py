@@ -1,0 +1,183 @@
+"""Calls on what was decided before: captures, voids, refunds, reversals, and the end of holds that are due.
+
+No rule runs again: an approval was a promise. Each call finds the hold and its family on the desk as the requests
+before it in the batch left them.
+"""
+
+from http import HTTPStatus
+from typing import Final, assert_never
+
+import asyncpg
+import orjson
+
+from authz_service import problems
+from authz_service.answers import CREATED, OK, Answer, Document, as_it_stands, shown
+from authz_service.desk import Desk
+from authz_service.families import FamilyAtWork
+from authz_service.holds import (
+    CaptureExceedsHold,
+    Change,
+    Hold,
+    RefundExceedsCaptured,
+    Refused,
+    StateConflict,
+    capture,
+    refund,
+    reverse,
+    void,
+)
+from authz_service.keys import KEY_ID
+from authz_service.problems import NotFound, Problem
+from authz_service.requests import Capture, Refund, Reversal, Void
+from authz_service.rules.facts import Terminal
+from authz_service.vocabulary import HoldStatus
+from authz_service.waiting import Asked
+
+NOT_KNOWN: Final = "not_known"
+"""Status of a request that was reversed before it came."""
+
+
+def later_call(
+    desk: Desk, asked: Asked, body: Capture | Void | Refund, row: asyncpg.Record, terminal: Terminal
+) -> None:
+    """A call on an authorisation that was decided before. No rule runs again: its approval was a promise."""
+    if row["target_merchant_id"] != terminal.merchant_id:
+        return desk.give(asked, NotFound("this shop has no such authorisation"))
+    family, hold = desk.target(row)
+    if family is None or hold is None:
+        return _refuse(desk, asked, None, StateConflict(status=HoldStatus.DECLINED))
+    change = _event(body, hold)
+    if not isinstance(change, Change):
+        return _refuse(desk, asked, family, change)
+    reason = None if isinstance(body, Capture) else body.reason
+    ids = family.apply(change, desk.now, desk.new_id, reason=reason)
+    document = as_it_stands(row["target_answer"], change.hold)
+    if isinstance(body, Void):
+        return _accept(desk, asked, family, hold, OK, document)
+    moved = {
+        "id": ids[0],
+        "amount": change.moves[0].amount_rupiah,
+        "created_at": shown(desk.now, desk.reference.programme.zone),
+    }
+    name = "capture" if isinstance(body, Capture) else "refund"
+    return _accept(desk, asked, family, hold, CREATED, {name: moved, "authorization": document})
+
+
+def reversal(desk: Desk, asked: Asked, body: Reversal, row: asyncpg.Record) -> None:
+    """The named request is dead from now on, whatever became of it; the first answer to say so is every one's."""
+    if row["twin_reversal_answer"] is not None:
+        return _reversed(desk, asked, None, row["twin_authorisation_id"], row["twin_reversal_answer"])
+    if row["twin_key_digest"] is None:
+        return _bury(desk, asked, body)
+    if not row["twin_is_authorise"]:
+        return _leave(desk, asked, row)
+    family, hold = desk.target(row)
+    document: Document = {"status": HoldStatus.DECLINED, "undone": True, "reversed_amount": 0}
+    if family is not None and hold is not None:
+        document = _undo(desk, family, hold, captured_at_once=row["target_captured_at_once"])
+    authorisation_id = row["twin_authorisation_id"]
+    # Made from the authorisation's, so that two reversals of a decline at once are one.
+    identity = {"id": f"rev_{authorisation_id.partition('_')[2]}"}
+    answer = orjson.dumps(identity | document | {"authorization_id": authorisation_id})
+    record = desk.record(family)
+    record.reversed_keys.append((asked.principal.terminal_id, row["twin_key_digest"], answer))
+    return _reversed(desk, asked, family, authorisation_id, answer)
+
+
+def _undo(desk: Desk, family: FamilyAtWork, hold: Hold, *, captured_at_once: bool) -> Document:
+    change = reverse(hold, captured_at_once=captured_at_once)
+    amount = 0
+    if isinstance(change, Change):
+        family.apply(change, desk.now, desk.new_id)
+        amount, hold = change.returned_rupiah, change.hold
+    undone = hold.captured_rupiah == hold.refunded_rupiah
+    return {"status": hold.status, "undone": undone, "reversed_amount": amount}
+
+
+def _leave(desk: Desk, asked: Asked, row: asyncpg.Record) -> None:
+    """Only authorise requests can be reversed; the named one is a later call, which stands."""
+    _, hold = desk.target(row)
+    document = {
+        "id": desk.new_id("rev"),
+        "status": hold.status if hold else HoldStatus.DECLINED,
+        "undone": False,
+        "reversed_amount": 0,
+        "authorization_id": row["twin_authorisation_id"],
+    }
+    return _reversed(desk, asked, None, row["twin_authorisation_id"], orjson.dumps(document))
+
+
+def _bury(desk: Desk, asked: Asked, body: Reversal) -> None:
+    """The original is not known, or not yet: its key and STAN stay dead."""
+    answer = orjson.dumps({"id": desk.new_id("rev"), "status": NOT_KNOWN, "undone": True, "reversed_amount": 0})
+    desk.nobody.request_keys.append(
+        (
+            asked.principal.terminal_id,
+            asked.original_digest,
+            KEY_ID,
+            b"",
+            body.stan,
+            body.terminal_time,
+            None,
+            HTTPStatus.CONFLICT,
+            b"",
+            answer,
+            desk.now,
+        )
+    )
+    return _reversed(desk, asked, None, None, answer)
+
+
+def _reversed(
+    desk: Desk, asked: Asked, family: FamilyAtWork | None, authorisation_id: str | None, answer: bytes
+) -> None:
+    record, given = desk.record(family), Answer(status=CREATED, body=answer)
+    desk.keep(asked, record, authorisation_id, given, own_answer=True)
+    return desk.give(asked, given, rests_on=record.beneficiary_id)
+
+
+def expiry(desk: Desk, asked: Asked, row: asyncpg.Record) -> None:
+    """To look at a family is to expire what is due; here that alone is worth writing."""
+    family = desk.family(row)
+    if family is not None and family.record.changes:
+        desk.written.add(family.record.beneficiary_id)
+    return desk.give(asked, Answer(status=OK, body=b""), rests_on=desk.who(family))
+
+
+def _accept(desk: Desk, asked: Asked, family: FamilyAtWork, hold: Hold, status: int, document: Document) -> None:
+    answer = Answer(status=status, body=orjson.dumps(document))
+    desk.keep(asked, family.record, hold.authorisation_id, answer, own_answer=True)
+    return desk.give(asked, answer, rests_on=family.record.beneficiary_id)
+
+
+def _refuse(desk: Desk, asked: Asked, family: FamilyAtWork | None, refused: Refused) -> None:
+    """A refusal that state or amount caused is an answer that is kept, like any other."""
+    problem = _as_problem(refused)
+    answer = Answer(status=problem.status, body=problem.document(asked.request_id), problem=True)
+    record = desk.record(family)
+    desk.keep(asked, record, asked.authorisation_id, answer, own_answer=True)
+    return desk.give(asked, answer, rests_on=record.beneficiary_id)
+
+
+def _event(body: Capture | Void | Refund, hold: Hold) -> Change | Refused:
+    match body:
+        case Capture():
+            return capture(hold, body.amount, final=body.final)
+        case Void():
+            return void(hold)
+        case Refund():
+            return refund(hold, body.amount)
+        case unreachable:
+            assert_never(unreachable)
+
+
+def _as_problem(refused: Refused) -> Problem:
+    match refused:
+        case StateConflict(status=status):
+            return problems.StateConflict(f"the authorisation is {status}", authorization_status=status)
+        case CaptureExceedsHold(held_rupiah=held):
+            return problems.CaptureExceedsHold("amount is more than is held", held_amount=held)
+        case RefundExceedsCaptured(refundable_rupiah=refundable):
+            return problems.RefundExceedsCaptured("amount is more than can be refunded", refundable_amount=refundable)
+        case unreachable:
+            assert_never(unreachable)

@@ -16,7 +16,7 @@ import orjson
 from authz_service import __version__
 from authz_service.answers import CREATED, OK, Answer, Document, Identity, balance_document, decision_document
 from authz_service.declines import APPROVED, DeclineReason
-from authz_service.desk import Desk, Given
+from authz_service.desk import Alert, Desk, Given
 from authz_service.holds import Change, Hold, Move, capture
 from authz_service.later_calls import expiry, later_call, reversal
 from authz_service.problems import KeyReused, NotYours, Problem, RequestReversed, StanAlreadyUsed, Unauthenticated
@@ -96,8 +96,9 @@ def _purchase(desk: Desk, asked: Asked, body: Purchase, row: asyncpg.Record, ter
     record.authorisations.append(_journal_row(desk, asked, body, facts, decision, authorisation_id, answer.body, row))
     desk.keep(asked, record, authorisation_id, answer, stan=body.stan, terminal_time=body.terminal_time)
     reason = APPROVED if decision.approved else str(decision.refusals[0].reason)
-    cash = any(refusal.reason is DeclineReason.CASH_NOT_PERMITTED for refusal in decision.refusals)
-    given = Given(asked=asked, outcome=answer, rests_on=record.beneficiary_id, decided=reason, asks_for_cash=cash)
+    refused = {refusal.reason for refusal in decision.refusals}
+    cash = Alert.CASH_ASKED if DeclineReason.CASH_NOT_PERMITTED in refused else None
+    given = Given(asked=asked, outcome=answer, rests_on=record.beneficiary_id, decided=reason, alert=cash)
     return desk.given.append(given)
 
 

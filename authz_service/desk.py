@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from enum import StrEnum
 
 import asyncpg
 
@@ -18,6 +19,13 @@ from authz_service.vocabulary import CHANCE_BYTES, CardId, CardStatus, Chance, n
 from authz_service.waiting import Asked
 
 
+class Alert(StrEnum):
+    CASH_ASKED = "cash_asked"
+    """Somebody tried to turn the card into money, whatever else was wrong."""
+    REVERSAL_NOT_UNDONE = "reversal_not_undone"
+    """A till took back a sale that it had captured meanwhile: the captured part stands."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Given:
     """An answer, and the family (or NOBODY) whose record it rests on; None where it rests on nothing written."""
@@ -27,8 +35,8 @@ class Given:
     rests_on: str | None
     decided: str | None = None
     """The reason to count once it is recorded."""
-    asks_for_cash: bool = False
-    """Somebody tried to turn the card into money: worth an alert, whatever else was wrong."""
+    alert: Alert | None = None
+    """What an operator should look at, once it is recorded."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -141,8 +149,10 @@ class Desk:
             )
         )
 
-    def give(self, asked: Asked, outcome: Answer | Problem, *, rests_on: str | None = None) -> None:
-        self.given.append(Given(asked=asked, outcome=outcome, rests_on=rests_on))
+    def give(
+        self, asked: Asked, outcome: Answer | Problem, *, rests_on: str | None = None, alert: Alert | None = None
+    ) -> None:
+        self.given.append(Given(asked=asked, outcome=outcome, rests_on=rests_on, alert=alert))
 
     def new_id(self, prefix: str) -> str:
         return new_id(prefix, self.now, self.chance(CHANCE_BYTES))

@@ -27,8 +27,8 @@ from authz_service.desk import Desk, Given
 from authz_service.idempotency import Hint
 from authz_service.ledger.book import Question, read_facts, record
 from authz_service.metrics import (
+    ALERTS,
     BATCH_SIZE,
-    CASH_ATTEMPTS,
     DECIDED_AGAIN,
     DECISIONS,
     EXPIRED_WRITTEN,
@@ -232,12 +232,10 @@ class Lane:
                 REPLAYS.inc()
         if given.decided is not None:
             DECISIONS[given.decided].inc()
-        if given.asks_for_cash:
-            CASH_ATTEMPTS.inc()
+        if given.alert is not None:
+            ALERTS.labels(given.alert).inc()
             who = given.asked.principal
-            log.warning(
-                "cash_attempt", merchant=who.merchant_id, terminal=who.terminal_id, request=given.asked.request_id
-            )
+            log.warning(given.alert, merchant=who.merchant_id, terminal=who.terminal_id, request=given.asked.request_id)
         return True
 
     # Redis

@@ -12,7 +12,7 @@ import orjson
 
 from authz_service import problems
 from authz_service.answers import CREATED, OK, Answer, Document, as_it_stands, shown
-from authz_service.desk import Desk
+from authz_service.desk import Alert, Desk
 from authz_service.families import FamilyAtWork
 from authz_service.holds import (
     CaptureExceedsHold,
@@ -81,7 +81,8 @@ def reversal(desk: Desk, asked: Asked, body: Reversal, row: asyncpg.Record) -> N
     answer = orjson.dumps(identity | document | {"authorization_id": authorisation_id})
     record = desk.record(family)
     record.reversed_keys.append((asked.principal.terminal_id, row["twin_key_digest"], answer))
-    return _reversed(desk, asked, family, authorisation_id, answer)
+    alert = None if document["undone"] else Alert.REVERSAL_NOT_UNDONE
+    return _reversed(desk, asked, family, authorisation_id, answer, alert=alert)
 
 
 def _undo(desk: Desk, family: FamilyAtWork, hold: Hold, *, captured_at_once: bool) -> Document:
@@ -129,11 +130,17 @@ def _bury(desk: Desk, asked: Asked, body: Reversal) -> None:
 
 
 def _reversed(
-    desk: Desk, asked: Asked, family: FamilyAtWork | None, authorisation_id: str | None, answer: bytes
+    desk: Desk,
+    asked: Asked,
+    family: FamilyAtWork | None,
+    authorisation_id: str | None,
+    answer: bytes,
+    *,
+    alert: Alert | None = None,
 ) -> None:
     record, given = desk.record(family), Answer(status=CREATED, body=answer)
     desk.keep(asked, record, authorisation_id, given, own_answer=True)
-    return desk.give(asked, given, rests_on=record.beneficiary_id)
+    return desk.give(asked, given, rests_on=record.beneficiary_id, alert=alert)
 
 
 def expiry(desk: Desk, asked: Asked, row: asyncpg.Record) -> None:

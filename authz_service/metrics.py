@@ -21,7 +21,7 @@ BATCH_SIZE = Histogram(
     "authz_batch_requests", "Requests decided together.", buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 )
 DECIDED_AGAIN = Counter("authz_decided_again_total", "Requests whose facts had changed before they were recorded.")
-CASH_ATTEMPTS = Counter("authz_cash_attempts_total", "Purchases with a line that asked for cash or its like.")
+ALERTS = Counter("authz_alerts_total", "What an operator should look at, by kind.", ["kind"])
 REPLAYS = Counter("authz_replays_total", "Requests that got the answer they had got before.")
 LANE_FAULTS = Counter("authz_lane_faults_total", "Hot statements that failed, by what it meant.", ["kind"])
 LANES_ALIVE = Gauge("authz_lanes_alive", "Lanes that can decide.", multiprocess_mode="livesum")

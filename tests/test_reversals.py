@@ -20,6 +20,11 @@ async def sell(world: World, body: dict[str, Any], key: str) -> Reply:
     return await world.post("/v1/authorizations", body, key=key)
 
 
+async def metrics(world: World) -> str:
+    async with world.http.get(world.base_url + "/metrics") as answer:
+        return await answer.text()
+
+
 @pytest.mark.parametrize("by_key", [True, False])
 async def test_a_held_sale_is_undone_and_its_request_is_dead(world: World, by_key: bool) -> None:
     """Incident 8: our answer was lost, the terminal reverses, and the late original is refused."""
@@ -87,6 +92,7 @@ async def test_what_a_later_call_captured_stands(world: World) -> None:
     reply = await reverse(world, idempotency_key="k")
     assert (reply["status"], reply["undone"], reply["reversed_amount"]) == ("captured", False, 100000)
     assert await world.wallet() == (1750000, 0, 50000)
+    assert 'authz_alerts_total{kind="reversal_not_undone"}' in await metrics(world)
     assert (await sell(world, body, "k"))["code"] == "request_reversed"
     await world.books_balance()
 

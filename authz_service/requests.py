@@ -92,7 +92,8 @@ Instant = Annotated[
     ),
 ]
 PinBlock = Annotated[str, StringConstraints(pattern=r"^[0-9A-Fa-f]{16,32}$")]
-PublicId = Annotated[str, StringConstraints(pattern=r"^[a-z]{3,4}_[0-9a-z]{1,40}$")]
+PublicId = Annotated[str, StringConstraints(min_length=1, max_length=64), AfterValidator(_without_control_characters)]
+"""Of whatever shape: what is not the key's own is refused as not permitted, not as malformed."""
 Quantity = Annotated[
     int,
     Field(gt=0),

@@ -497,3 +497,10 @@ async def test_a_method_that_an_address_does_not_take_is_405_and_the_right_ones_
             assert (response.status, response.content_type) == (405, "application/problem+json")
             # RFC 9110, 15.5.6: a 405 MUST say what is allowed.
             assert allowed in response.headers.get("allow", ""), path
+
+
+async def test_an_id_of_any_shape_that_is_not_the_keys_is_not_permitted(world: World) -> None:
+    for member in ("merchant_id", "terminal_id"):
+        body = world.a_purchase(**{member: "toko-1"})
+        reply = await world.post("/v1/authorizations", body, key=world.fresh_key())
+        assert (reply.status, reply["code"], reply["response_code"]) == (403, "not_permitted", "58")

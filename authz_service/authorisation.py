@@ -79,7 +79,7 @@ def _purchase(desk: Desk, asked: Asked, body: Purchase, row: asyncpg.Record, ter
     facts = desk.facts(row, terminal, family)
     decision = decide(body, facts)
     authorisation_id = AuthorisationId(desk.new_id("auth"))
-    hold = _hold(desk, authorisation_id, body, facts, decision)
+    hold = placed_hold(authorisation_id, facts, decision, captured=body.capture)
     if asked.dry_run:
         document = decision_document(body, facts, decision, None, hold)
         return desk.give(asked, Answer(status=OK, body=orjson.dumps(document)), rests_on=desk.who(family))
@@ -115,31 +115,30 @@ def _balance(desk: Desk, asked: Asked, row: asyncpg.Record, terminal: Terminal) 
     return desk.give(asked, Answer(status=OK, body=orjson.dumps(document)), rests_on=desk.who(family))
 
 
-def _hold(
-    desk: Desk, authorisation_id: AuthorisationId, body: Purchase, facts: Facts, decision: Decision
-) -> Hold | None:
-    if not decision.approved or facts.family is None or facts.shop is None:
+def placed_hold(authorisation_id: AuthorisationId, facts: Facts, decision: Decision, *, captured: bool) -> Hold | None:
+    """What an approval reserves, already posted where it was `captured` in the same step; None for a decline."""
+    if not decision.approved or facts.family is None:
         return None
     hold = Hold(
         authorisation_id=authorisation_id,
         beneficiary_id=facts.family.beneficiary_id,
-        merchant_id=facts.shop.merchant_id,
-        month=desk.month,
+        merchant_id=facts.terminal.merchant_id,
+        month=facts.family.month.month,
         status=HoldStatus.HELD,
         approved_rupiah=decision.approved_rupiah,
         held_rupiah=decision.approved_rupiah,
         captured_rupiah=0,
         refunded_rupiah=0,
         packages=packages_of_a_purchase(facts.programme),
-        expires_at=desk.now + timedelta(seconds=facts.programme.hold_seconds),
+        expires_at=facts.now + timedelta(seconds=facts.programme.hold_seconds),
         voucher_uses=decision.voucher_uses,
     )
-    if not body.capture:
+    if not captured:
         return hold
-    captured = capture(hold, None, final=True)
-    if not isinstance(captured, Change):
+    change = capture(hold, None, final=True)
+    if not isinstance(change, Change):
         raise TypeError("a new hold can be captured whole")
-    return captured.hold
+    return change.hold
 
 
 def _journal_row(

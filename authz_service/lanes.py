@@ -1,8 +1,8 @@
 """Lanes: each owns a connection, takes all that waits of one programme, reads once, decides, records once, answers.
 
-    take ─▶ Redis hint ∥ facts ─▶ decide (authorisation.py) ─▶ record ─▶ answers go out, Redis is told
-              ▲                                                  │
-              └── families whose facts changed meanwhile ◀───────┘
+    take ─▶ card locks ∥ facts ─▶ decide (authorisation.py) ─▶ record ─▶ answers go out, Redis is told
+                  ▲                                              │
+                  └── families whose facts changed meanwhile ◀───┘
 
 No statement here runs under a time-out that would cancel it: a commit that waits must not be reported as undone. A
 statement that stalls loses its connection, and the same requests are run again: their keys and the wallets' versions

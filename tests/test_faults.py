@@ -371,6 +371,30 @@ async def test_a_record_that_never_arrived_is_written_once_by_the_repeat(
         await world.books_balance()
 
 
+async def test_while_postgresql_is_away_a_decline_is_repeated_from_redis_and_a_forged_one_is_not(
+    enrolled_url: str, redis_url: str, enrolled: EnrolledTemplate, tmp_path: Path
+) -> None:
+    async with wired(enrolled_url, redis_url, tmp_path, enrolled) as (world, wire):
+        body = world.a_purchase(amount=300001)
+        declined = await world.post("/v1/authorizations", body, key="k")
+        redis = Redis.from_url(redis_url)
+        while not (keys := await redis.keys("*:answer:*")):
+            await asyncio.sleep(0.01)
+        wire.refuses = True
+        for writer in list(wire.writers):
+            writer.close()
+        again = await world.post("/v1/authorizations", body, key="k")
+        assert (again.status, again.raw, again.headers["idempotent-replayed"]) == (201, declined.raw, "true")
+        for key in keys:
+            value = await redis.get(key)
+            assert isinstance(value, bytes)
+            await redis.set(key, value.replace(b'"declined"', b'"approved"'))
+        assert is_a_fault(await world.post("/v1/authorizations", body, key="k"), "not_decided")
+        await redis.aclose()
+        wire.mend()
+        assert (await sold(world, "k", body)).raw == declined.raw
+
+
 async def test_another_lane_finds_the_answer_that_was_lost_after_the_commit(
     enrolled_url: str, redis_url: str, enrolled: EnrolledTemplate, tmp_path: Path
 ) -> None:

@@ -49,6 +49,8 @@ waits for the same answer, and after 1.5 seconds is told 409 `in_progress`.
 a key: after 400, 401, 403, 404, 413, 422 `invalid`, 429 or 5xx the same key may be sent again.
 - 503 `not_decided`: nothing was written. 503 `outcome_unknown`: it may have been. In both cases repeat the request \
 unchanged, or reverse it.
+- The one exception: after a reversal, any request with that key or `stan` is 409 `request_reversed`, whatever was \
+answered before.
 """
 KEY_PATTERN: Final = r'^(?:[!#-~]|[!#-~][!-~]{0,62}[!#-~]|"[!-~]{1,64}")$'
 

@@ -13,14 +13,15 @@ from pydantic import TypeAdapter
 
 from authz_service import problems as p
 from authz_service.answers import Document, Identity, as_it_stands, balance_document, decision_document, shown
+from authz_service.authorisation import placed_hold
 from authz_service.catalogue import catalogue
 from authz_service.declines import DeclineReason
 from authz_service.holds import Change, Hold, capture, refund, reverse, void
 from authz_service.registry import Reference
 from authz_service.requests import Purchase
-from authz_service.rules.decide import WINDOW_RULES, Decision, Refusal, decide, identity_refusals, largest_approvable
+from authz_service.rules.decide import WINDOW_RULES, Refusal, decide, identity_refusals, largest_approvable
 from authz_service.rules.facts import Card, Ceiling, Facts, Family, Month, Product, Programme, Shop, Terminal, Voucher
-from authz_service.rules.money import packages_of_a_purchase, room_of
+from authz_service.rules.money import room_of
 from authz_service.vocabulary import (
     AboveCeiling,
     AuthorisationId,
@@ -314,7 +315,7 @@ def decided(request: Document, facts: Facts, *, dry_run: bool = False) -> Docume
     decision = decide(purchase, facts)
     if dry_run:
         return decision_document(purchase, facts, decision, None, None)
-    hold = _hold(decision, facts, captured=purchase.capture) if decision.approved else None
+    hold = placed_hold(_AUTHORISATION, facts, decision, captured=purchase.capture)
     identity = Identity(
         authorisation_id=_AUTHORISATION,
         approval_code="A7K2M9" if hold else None,
@@ -323,26 +324,12 @@ def decided(request: Document, facts: Facts, *, dry_run: bool = False) -> Docume
     return decision_document(purchase, facts, decision, identity, hold)
 
 
-def _hold(decision: Decision, facts: Facts, *, captured: bool) -> Hold:
-    hold = Hold(
-        authorisation_id=_AUTHORISATION,
-        beneficiary_id=BeneficiaryId(_id("ben")),
-        merchant_id=MerchantId(_id("mrc")),
-        month=_MONTH.month,
-        status=HoldStatus.HELD,
-        approved_rupiah=decision.approved_rupiah,
-        held_rupiah=decision.approved_rupiah,
-        captured_rupiah=0,
-        refunded_rupiah=0,
-        packages=packages_of_a_purchase(facts.programme),
-        expires_at=facts.now + timedelta(seconds=facts.programme.hold_seconds),
-        voucher_uses=decision.voucher_uses,
-    )
-    return _changed(capture(hold, None, final=True)).hold if captured else hold
-
-
 def _held() -> Hold:
-    return _hold(decide(TypeAdapter(Purchase).validate_json(orjson.dumps(_purchase())), _FACTS), _FACTS, captured=False)
+    purchase = TypeAdapter(Purchase).validate_json(orjson.dumps(_purchase()))
+    hold = placed_hold(_AUTHORISATION, _FACTS, decide(purchase, _FACTS), captured=False)
+    if hold is None:
+        raise TypeError("an example shows what works")
+    return hold
 
 
 def _changed(change: object) -> Change:

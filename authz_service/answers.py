@@ -74,7 +74,7 @@ def decision_document(
         document["remaining"] = _remaining_document(decision.room, facts)
     document |= {
         "message": decision_message(purchase, facts, decision),
-        "vouchers_used": [_voucher_document(use) for use in decision.voucher_uses],
+        "vouchers_used": [voucher_document(use) for use in decision.voucher_uses],
         "merchant_id": facts.terminal.merchant_id,
         "terminal_id": facts.terminal.terminal_id,
         "stan": purchase.stan,
@@ -122,7 +122,7 @@ def as_it_stands(first_answer: bytes, hold: Hold | None) -> Document:
         document["captured_amount"] = hold.captured_rupiah
         document["refunded_amount"] = hold.refunded_rupiah
         document["vouchers_used"] = [
-            _voucher_document(use) for use in hold.voucher_uses if use.amount_rupiah or use.packages
+            voucher_document(use) for use in hold.voucher_uses if use.amount_rupiah or use.packages
         ]
     return document
 
@@ -166,5 +166,5 @@ def _remaining_document(room: Room, facts: Facts) -> Document:
     }
 
 
-def _voucher_document(use: VoucherUse) -> Document:
+def voucher_document(use: VoucherUse) -> Document:
     return {"voucher_id": use.voucher_id, "amount": use.amount_rupiah, "packages": use.packages}

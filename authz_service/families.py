@@ -66,19 +66,21 @@ class FamilyAtWork:
                 covered_packages=after.covered_packages - before.covered_packages,
             ),
         )
+        ids = self._move(hold, moves, now, make_id, None)
         for use in decision.voucher_uses:
-            self.record.use_voucher(use.voucher_id, use.amount_rupiah, use.packages)
-            self.record.voucher_uses[hold.authorisation_id, use.voucher_id] = (use.amount_rupiah, use.packages)
-        return self._move(hold, moves, now, make_id, None)
+            self._move_voucher(ids[0], hold, use.voucher_id, use.amount_rupiah, use.packages)
+        return ids
 
     def apply(self, change: Change, at: datetime, make_id: MakeId, *, reason: str | None = None) -> list[str]:
         """The change is in the record, what it returned is back in what the rules see; the ids of its transfers."""
         hold = change.hold
         self.holds[hold.authorisation_id] = hold
         self.record.holds_changed[hold.authorisation_id] = _changed_row(hold)
+        ids = self._move(hold, change.moves, at, make_id, reason)
         if change.returned_rupiah:
-            self._return(change)
-        return self._move(hold, change.moves, at, make_id, reason)
+            # What gives back is the last of an event's transfers.
+            self._return(change, ids[-1])
+        return ids
 
     def leave(self, at: datetime, make_id: MakeId) -> None:
         """Once money of a removed family moved and it holds nothing any more, what is unspent is unallocated again."""
@@ -97,7 +99,7 @@ class FamilyAtWork:
             self.apply(change, hold.expires_at, make_id)
             self.record.expired += 1
 
-    def _return(self, change: Change) -> None:
+    def _return(self, change: Change, transfer_id: str) -> None:
         hold, back = change.hold, change.voucher_returns
         use = AllowanceUse(
             cap_rupiah=None,
@@ -109,13 +111,15 @@ class FamilyAtWork:
         )
         self.record.use_allowance(hold.month, use)
         for each in back:
-            self.record.use_voucher(each.voucher_id, -each.amount_rupiah, -each.packages)
-        for kept in hold.voucher_uses:
-            self.record.voucher_uses[hold.authorisation_id, kept.voucher_id] = (kept.amount_rupiah, kept.packages)
+            self._move_voucher(transfer_id, hold, each.voucher_id, -each.amount_rupiah, -each.packages)
         month = _month_with(self.seen.month, use, back) if hold.month == self.seen.month.month else self.seen.month
         self.seen = replace(
             self.seen, available_rupiah=self.seen.available_rupiah + change.returned_rupiah, month=month
         )
+
+    def _move_voucher(self, transfer_id: str, hold: Hold, voucher_id: VoucherId, rupiah: int, packages: int) -> None:
+        self.record.use_voucher(voucher_id, rupiah, packages)
+        self.record.voucher_movements.append((transfer_id, voucher_id, hold.authorisation_id, rupiah, packages))
 
     def _move(
         self, hold: Hold, moves: tuple[Move, ...], at: datetime, make_id: MakeId, reason: str | None
@@ -146,7 +150,7 @@ def family_at_work(
     family = FamilyAtWork(
         seen=Family(
             beneficiary_id=BeneficiaryId(row["beneficiary_id"]),
-            status=BeneficiaryStatus(row["beneficiary_status"]),
+            status=_status(row, now),
             companion_label=reference.companion_labels.get(row["companion_id"], ""),
             available_rupiah=row["available_rupiah"],
             month=_month(row, month, now, reference.programme),
@@ -160,6 +164,12 @@ def family_at_work(
         if is_due(hold, now):
             family.expire(hold, make_id)
     return family
+
+
+def _status(row: asyncpg.Record, now: datetime) -> BeneficiaryStatus:
+    """A dated change holds from its instant on, whether or not anybody has written it yet."""
+    is_due = row["next_status_at"] is not None and row["next_status_at"] <= now
+    return BeneficiaryStatus(row["next_status"] if is_due else row["beneficiary_status"])
 
 
 def target_hold(row: asyncpg.Record) -> Hold | None:

@@ -81,6 +81,13 @@ programme = Table(
     Column("details_required", Text, nullable=False),
     Column("hold_seconds", Integer, nullable=False),
     Column("cash_categories", ARRAY(Text), nullable=False),
+    _rupiah("voucher_limit_rupiah", nullable=True),
+    Column("voucher_limit_packages", Integer),
+    _rupiah("voucher_month_limit_rupiah", nullable=True),
+    Column("voucher_month_limit_packages", Integer),
+    _rupiah("voucher_approval_above_rupiah", nullable=True),
+    Column("voucher_approval_above_packages", Integer),
+    Column("closed_at", Instant, comment="since then no money moves any more"),
     PrimaryKeyConstraint("programme_id"),
     CheckConstraint("starts_at < ends_at", name="starts_before_it_ends"),
     CheckConstraint("entitlement_rupiah > 0", name="entitlement_is_positive"),
@@ -89,6 +96,13 @@ programme = Table(
     CheckConstraint("month_packages > 0", name="month_packages_are_positive"),
     CheckConstraint("hold_seconds > 0", name="hold_is_positive"),
     CheckConstraint("package_counting <> 'by_value' OR package_rupiah IS NOT NULL", name="by_value_has_a_package"),
+    CheckConstraint(
+        "voucher_limit_rupiah >= 0 AND voucher_limit_packages >= 0 AND voucher_month_limit_rupiah >= 0"
+        " AND voucher_month_limit_packages >= 0 AND voucher_approval_above_rupiah >= 0"
+        " AND voucher_approval_above_packages >= 0",
+        name="voucher_limits_are_never_negative",
+    ),
+    CheckConstraint("closed_at >= ends_at", name="closes_after_it_ends"),
     _one_of("package_counting", "per_purchase", "by_value", "no_limit"),
     _one_of("above_ceiling", "decline", "reduce"),
     _one_of("details_required", "never", "where_ceiling", "always"),
@@ -100,6 +114,21 @@ reference = Table(
     _id("programme_id"),
     Column("version", BigInteger, nullable=False),
     PrimaryKeyConstraint("programme_id"),
+)
+
+# What the rows above and below were at each version: why a decision of long ago came out as it did.
+reference_history = Table(
+    "reference_history",
+    metadata,
+    _id("programme_id"),
+    Column("relation", Text, nullable=False),
+    Column("version", BigInteger, nullable=False),
+    Column("place", Integer, nullable=False),
+    Column("operation", Text, nullable=False),
+    Column("row", JSONB, nullable=False, comment="without digests and sealed names"),
+    Column("recorded_at", Instant, nullable=False, server_default=text("now()")),
+    PrimaryKeyConstraint("programme_id", "relation", "version", "place"),
+    _one_of("operation", "INSERT", "UPDATE", "DELETE"),
 )
 
 # Changes of the programme's caps: each takes effect with a month, never within one.
@@ -216,6 +245,35 @@ companion = Table(
     UniqueConstraint("programme_id", "label"),
 )
 
+operator = Table(
+    "operator",
+    metadata,
+    _id("programme_id"),
+    _id("operator_id"),
+    Column("label", Text, nullable=False, comment="an office or a desk: never a name"),
+    PrimaryKeyConstraint("programme_id", "operator_id"),
+    ForeignKeyConstraint(["programme_id"], ["programme.programme_id"]),
+    UniqueConstraint("programme_id", "label"),
+)
+
+# The keys of people who are not terminals; several of one principal live side by side while they change.
+access_key = Table(
+    "access_key",
+    metadata,
+    _id("programme_id"),
+    Column("key_digest", LargeBinary, nullable=False),
+    Column("key_id", SmallInteger, nullable=False),
+    _id("companion_id", nullable=True),
+    _id("operator_id", nullable=True),
+    Column("created_at", Instant, nullable=False),
+    Column("revoked_at", Instant),
+    PrimaryKeyConstraint("programme_id", "key_digest"),
+    ForeignKeyConstraint(["programme_id", "companion_id"], ["companion.programme_id", "companion.companion_id"]),
+    ForeignKeyConstraint(["programme_id", "operator_id"], ["operator.programme_id", "operator.operator_id"]),
+    Index(None, "key_digest"),
+    CheckConstraint("(companion_id IS NULL) <> (operator_id IS NULL)", name="is_of_one_principal"),
+)
+
 beneficiary = Table(
     "beneficiary",
     metadata,
@@ -228,10 +286,40 @@ beneficiary = Table(
     Column("name_sealed", LargeBinary, nullable=False),
     Column("nik_sealed", LargeBinary, nullable=False),
     Column("nik_digest", LargeBinary, nullable=False),
+    Column("next_status", Text, comment="what the status is from next_status_at on, written or not"),
+    Column("next_status_at", Instant),
+    _id("merged_into", nullable=True),
     PrimaryKeyConstraint("programme_id", "beneficiary_id"),
     UniqueConstraint("programme_id", "nik_digest"),
     Index(None, "programme_id", "companion_id"),
+    Index(
+        "beneficiary_due_idx",
+        "programme_id",
+        "next_status_at",
+        postgresql_where=text("next_status_at IS NOT NULL"),
+    ),
     _one_of("status", "active", "suspended", "removed"),
+    _one_of("next_status", "active", "suspended", "removed"),
+    CheckConstraint("(next_status IS NULL) = (next_status_at IS NULL)", name="next_status_is_dated"),
+    CheckConstraint("merged_into <> beneficiary_id", name="merges_into_another"),
+)
+
+# What happened to a family and why; written once.
+family_change = Table(
+    "family_change",
+    metadata,
+    _id("programme_id"),
+    _id("change_id"),
+    _id("beneficiary_id"),
+    Column("kind", Text, nullable=False),
+    Column("effective_at", Instant, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("detail", JSONB, nullable=False, comment="ids and rupiah, nothing personal"),
+    Column("recorded_at", Instant, nullable=False),
+    PrimaryKeyConstraint("programme_id", "change_id"),
+    Index(None, "programme_id", "beneficiary_id"),
+    _one_of("kind", "enter", "suspend", "resume", "remove", "merge", "move", "card"),
 )
 
 card = Table(
@@ -322,8 +410,13 @@ voucher = Table(
     Column("created_at", Instant, nullable=False),
     Column("expires_at", Instant, nullable=False),
     Column("revoked_at", Instant),
+    Column("approved_at", Instant, comment="until then it waits for an operator and covers nothing"),
+    _id("approved_by", nullable=True),
+    _id("revoked_by", nullable=True),
+    Column("revocation_reason", Text),
     PrimaryKeyConstraint("programme_id", "voucher_id"),
     Index(None, "programme_id", "beneficiary_id", "month"),
+    Index(None, "programme_id", "companion_id"),
     CheckConstraint(
         "extra_rupiah >= 0 AND extra_packages >= 0 AND extra_rupiah + extra_packages > 0", name="gives_something"
     ),
@@ -332,16 +425,21 @@ voucher = Table(
     CheckConstraint("expires_at > created_at", name="lives_before_it_ends"),
 )
 
-voucher_use = Table(
-    "voucher_use",
+# What a transfer took from a voucher (more than 0) or gave back to it (less).
+voucher_movement = Table(
+    "voucher_movement",
     metadata,
     _id("programme_id"),
-    _id("authorisation_id"),
+    _id("transfer_id"),
     _id("voucher_id"),
+    _id("authorisation_id"),
     _rupiah("used_rupiah"),
     Column("packages_used", Integer, nullable=False),
-    PrimaryKeyConstraint("programme_id", "authorisation_id", "voucher_id"),
-    CheckConstraint("used_rupiah >= 0 AND packages_used >= 0", name="is_never_negative"),
+    PrimaryKeyConstraint("programme_id", "transfer_id", "voucher_id"),
+    Index(None, "programme_id", "authorisation_id"),
+    Index(None, "programme_id", "voucher_id"),
+    CheckConstraint("used_rupiah <> 0 OR packages_used <> 0", name="moves_something"),
+    CheckConstraint("used_rupiah::numeric * packages_used >= 0", name="goes_one_way"),
 )
 
 request_key = Table(
@@ -444,6 +542,7 @@ transfer = Table(
         "authorisation_id",
         postgresql_where=text("authorisation_id IS NOT NULL"),
     ),
+    Index("transfer_of_no_purchase_idx", "programme_id", "kind", postgresql_where=text("authorisation_id IS NULL")),
     CheckConstraint("amount_rupiah > 0", name="amount_is_positive"),
     CheckConstraint("debit_account_id <> credit_account_id", name="accounts_differ"),
     _one_of(
@@ -464,7 +563,7 @@ transfer = Table(
     ),
 )
 
-IMMUTABLE = ("transfer", "authorisation")
+IMMUTABLE = ("transfer", "authorisation", "voucher_movement", "family_change", "reference_history")
 REFERENCE_TABLES = (
     "programme",
     "month_cap",
@@ -477,9 +576,9 @@ REFERENCE_TABLES = (
     "companion",
 )
 FAMILY_TABLES = {
-    "beneficiary": "status, companion_id",
+    "beneficiary": "status, companion_id, next_status, next_status_at",
     "card": "status, beneficiary_id, expires_on",
-    "voucher": "extra_rupiah, extra_packages, expires_at, revoked_at",
+    "voucher": "extra_rupiah, extra_packages, expires_at, revoked_at, approved_at",
 }
 """Slow tables of a family → the columns whose change a decision must notice."""
 
@@ -500,8 +599,16 @@ CREATE FUNCTION raise_reference_version() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
   IF TG_OP = 'DELETE' THEN
     UPDATE reference SET version = version + 1 WHERE programme_id IN (SELECT programme_id FROM old_rows);
+    INSERT INTO reference_history (programme_id, relation, version, place, operation, row)
+    SELECT r.programme_id, TG_TABLE_NAME, r.version, row_number() OVER (), TG_OP,
+           to_jsonb(o) - '{key_digest,name_sealed}'::text[]
+      FROM old_rows o JOIN reference r USING (programme_id);
   ELSE
     UPDATE reference SET version = version + 1 WHERE programme_id IN (SELECT programme_id FROM new_rows);
+    INSERT INTO reference_history (programme_id, relation, version, place, operation, row)
+    SELECT r.programme_id, TG_TABLE_NAME, r.version, row_number() OVER (), TG_OP,
+           to_jsonb(n) - '{key_digest,name_sealed}'::text[]
+      FROM new_rows n JOIN reference r USING (programme_id);
   END IF;
   RETURN NULL;
 END $$

@@ -11,8 +11,8 @@ from authz_service.vocabulary import CHANCE_BYTES, Chance, VoucherId, new_id
 
 _INSERT: Final = """
 INSERT INTO voucher (programme_id, voucher_id, beneficiary_id, companion_id, month, extra_rupiah, extra_packages,
-                     used_rupiah, packages_used, reason, created_at, expires_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, 0, 0, $8, $9, $10)
+                     used_rupiah, packages_used, reason, created_at, expires_at, approved_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, 0, 0, $8, $9, $10, $9)
 """
 
 

@@ -77,7 +77,7 @@ async def test_the_honest_books_have_one_of_everything(books: Connection) -> Non
     states = await books.fetch("SELECT DISTINCT status FROM hold")
     assert {row[0] for row in kinds} == set(TransferKind)
     assert {row[0] for row in states} == set(HoldStatus) - {HoldStatus.DECLINED, HoldStatus.REVERSED}
-    for table in ("voucher_use", "allowance", "request_key"):
+    for table in ("voucher_movement", "allowance", "request_key"):
         assert await books.fetchval(f"SELECT count(*) FROM {table}"), table
     assert await books.fetchval("SELECT count(*) FROM authorisation WHERE reason <> 'approved' AND card_id IS NULL")
     assert await books.fetchval("SELECT count(*) FROM authorisation WHERE reason <> 'approved' AND card_id IS NOT NULL")
@@ -89,6 +89,7 @@ THE_GRANT: Final = "kind = 'grant' AND credit_account_id = (SELECT min(beneficia
 A_FAMILY: Final = "beneficiary_id = (SELECT min(beneficiary_id) FROM hold)"
 BOUGHT: Final = "authorisation_id = (SELECT min(authorisation_id) FROM hold WHERE captured_rupiah > refunded_rupiah)"
 APPROVED: Final = "authorisation_id = (SELECT min(authorisation_id) FROM authorisation WHERE reason = 'approved')"
+A_MOVEMENT: Final = "ctid = (SELECT min(ctid) FROM voucher_movement)"
 DECLINED: Final = "authorisation_id = (SELECT min(authorisation_id) FROM authorisation WHERE reason <> 'approved')"
 ANOTHER_FAMILY: Final = "(SELECT max(beneficiary_id) FROM wallet)"
 ANOTHER_SHOP: Final = "(SELECT max(merchant_id) FROM merchant)"
@@ -210,7 +211,7 @@ FORGERIES: Final = {
         f"INSERT INTO allowance VALUES ('samarinda-2024', {ANOTHER_FAMILY}, '2024-12-01', 600000, 2, 1, 0, 0, 0)",
     ),
     "allowances_equal_what_vouchers_cover": (
-        "UPDATE voucher_use SET used_rupiah = used_rupiah - 1 WHERE used_rupiah > 0",
+        "UPDATE voucher_movement SET used_rupiah = used_rupiah - 1 WHERE used_rupiah > 0",
         "UPDATE allowance SET covered_packages = covered_packages + 1 WHERE covered_packages > 0",
     ),
     "months_stay_within_their_caps": (
@@ -231,17 +232,27 @@ FORGERIES: Final = {
         "UPDATE voucher SET packages_used = packages_used - 1 WHERE packages_used > 0",
     ),
     "vouchers_are_never_exceeded": (
-        "UPDATE voucher_use SET used_rupiah = 200001",
-        "UPDATE voucher_use SET packages_used = 3",
+        "UPDATE voucher_movement SET used_rupiah = 200001 WHERE used_rupiah > 0",
+        "UPDATE voucher_movement SET packages_used = 3 WHERE used_rupiah > 0",
     ),
     "vouchers_serve_their_own_month": (
         "UPDATE voucher SET month = '2024-11-01'",
         f"UPDATE voucher SET beneficiary_id = {ANOTHER_FAMILY}",
     ),
-    "vouchers_cover_no_more_than_was_bought": ("UPDATE voucher_use SET used_rupiah = 120001 WHERE used_rupiah > 0",),
-    "voucher_uses_have_a_voucher_and_a_hold": (
-        "UPDATE voucher_use SET voucher_id = 'vch_nobody' WHERE used_rupiah > 0",
-        "UPDATE voucher_use SET authorisation_id = 'auth_nobody' WHERE used_rupiah > 0",
+    "vouchers_cover_no_more_than_was_bought": (
+        "UPDATE voucher_movement SET used_rupiah = 120001 WHERE used_rupiah > 0",
+    ),
+    "vouchers_get_back_no_more_than_they_gave": (
+        "UPDATE voucher_movement SET used_rupiah = -used_rupiah, packages_used = -packages_used",
+    ),
+    "vouchers_cover_nothing_before_they_are_approved": (
+        "UPDATE voucher SET approved_at = NULL",
+        "UPDATE voucher SET approved_at = '2030-01-01'",
+    ),
+    "voucher_movements_have_their_transfer_and_voucher": (
+        f"UPDATE voucher_movement SET voucher_id = 'vch_nobody' WHERE {A_MOVEMENT}",
+        f"UPDATE voucher_movement SET transfer_id = 'trf_nobody' WHERE {A_MOVEMENT}",
+        "UPDATE voucher_movement SET authorisation_id = 'auth_nobody' WHERE used_rupiah > 0",
     ),
     "vouchers_have_a_family_and_a_companion": (
         "UPDATE voucher SET companion_id = 'cmp_nobody'",

@@ -198,7 +198,7 @@ class World:
 
     async def counts(self) -> dict[str, int]:
         """How many rows every table of the books has."""
-        tables = ("request_key", "authorisation", "hold", "transfer", "allowance", "voucher_use")
+        tables = ("request_key", "authorisation", "hold", "transfer", "allowance", "voucher_movement")
         return {table: await self.database.fetchval(f"SELECT count(*) FROM {table}") for table in tables}
 
     async def books_balance(self) -> None:

@@ -116,6 +116,8 @@ class Event(Wire):
     amount: Money
     created_at: AwareDatetime
     reason: str = _may_be_missing(description="What the till said.")
+    vouchers_used: list[VoucherUsed] = _may_be_missing(description="What it took from which vouchers.")
+    vouchers_returned: list[VoucherUsed] = _may_be_missing(description="What it gave back to which vouchers.")
 
 
 class AuthorisationWithEvents(Authorisation):

@@ -72,8 +72,8 @@ class FamilyRecord:
     allowances: dict[date, AllowanceUse] = field(default_factory=dict)
     vouchers: dict[str, tuple[int, int]] = field(default_factory=dict)
     """voucher → change of rupiah and packages used."""
-    voucher_uses: dict[tuple[str, str], tuple[int, int]] = field(default_factory=dict)
-    """(authorisation, voucher) → rupiah and packages that the voucher covers from now on."""
+    voucher_movements: list[Row] = field(default_factory=list)
+    """(transfer, voucher, authorisation, rupiah and packages taken from the voucher; less than 0: given back)."""
     request_keys: list[Row] = field(default_factory=list)
     reversed_keys: list[Row] = field(default_factory=list)
     """(principal, key digest, answer of the reversal)."""
@@ -144,7 +144,7 @@ def _columns(families: list[FamilyRecord]) -> list[Sequence[Any]]:
             else:
                 used.append((who, month, use.cap_rupiah, use.packages_cap, *amounts))
         tables["vouchers"] += [(who, voucher, *amounts) for voucher, amounts in family.vouchers.items()]
-        tables["voucher_uses"] += [(who, *ids, *amounts) for ids, amounts in family.voucher_uses.items()]
+        tables["voucher_movements"] += [(who, *row) for row in family.voucher_movements]
         tables["request_keys"] += [(who, *row) for row in family.request_keys]
         tables["reversed_keys"] += [(who, *row) for row in family.reversed_keys]
         tables["authorisations"] += [(who, *row) for row in family.authorisations]
@@ -156,7 +156,7 @@ def _columns(families: list[FamilyRecord]) -> list[Sequence[Any]]:
         *_turned(used, 8),
         *_turned(returned, 6),
         *_turned(tables["vouchers"], 4),
-        *_turned(tables["voucher_uses"], 5),
+        *_turned(tables["voucher_movements"], 6),
         *_turned(tables["request_keys"], 12),
         *_turned(tables["authorisations"], 14),
         *_turned(tables["holds_placed"], 11),

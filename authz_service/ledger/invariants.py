@@ -461,7 +461,7 @@ SELECT format('%s %s: covered %s and %s packages; vouchers cover %s and %s', l.b
               l.covered_rupiah, l.covered_packages, coalesce(u.covered, 0), coalesce(u.packages, 0)) AS what
   FROM allowance l
   LEFT JOIN (SELECT h.beneficiary_id, h.month, sum(u.used_rupiah) AS covered, sum(u.packages_used) AS packages
-               FROM voucher_use u
+               FROM voucher_movement u
                JOIN hold h ON h.programme_id = $1 AND h.authorisation_id = u.authorisation_id
               WHERE u.programme_id = $1
               GROUP BY h.beneficiary_id, h.month) u USING (beneficiary_id, month)
@@ -498,7 +498,7 @@ SELECT format('%s: used %s and %s packages; its uses make %s and %s', v.voucher_
               coalesce(u.used, 0), coalesce(u.packages, 0)) AS what
   FROM voucher v
   LEFT JOIN (SELECT voucher_id, sum(used_rupiah) AS used, sum(packages_used) AS packages
-               FROM voucher_use
+               FROM voucher_movement
               WHERE programme_id = $1
               GROUP BY voucher_id) u USING (voucher_id)
  WHERE v.programme_id = $1
@@ -513,7 +513,7 @@ SELECT format('%s: gives %s and %s packages, covers %s and %s', v.voucher_id, v.
               u.used, u.packages) AS what
   FROM voucher v
   JOIN (SELECT voucher_id, sum(used_rupiah) AS used, sum(packages_used) AS packages
-          FROM voucher_use
+          FROM voucher_movement
          WHERE programme_id = $1
          GROUP BY voucher_id) u USING (voucher_id)
  WHERE v.programme_id = $1 AND (u.used > v.extra_rupiah OR u.packages > v.extra_packages)
@@ -525,7 +525,7 @@ SELECT format('%s: gives %s and %s packages, covers %s and %s', v.voucher_id, v.
         query="""
 SELECT format('%s is for %s %s and covers %s of %s %s', v.voucher_id, v.beneficiary_id, v.month, h.authorisation_id,
               h.beneficiary_id, h.month) AS what
-  FROM voucher_use u
+  FROM voucher_movement u
   JOIN voucher v ON v.programme_id = $1 AND v.voucher_id = u.voucher_id
   JOIN hold h ON h.programme_id = $1 AND h.authorisation_id = u.authorisation_id
  WHERE u.programme_id = $1 AND (v.beneficiary_id <> h.beneficiary_id OR v.month <> h.month)
@@ -539,22 +539,46 @@ SELECT format('%s: held and bought %s, covered %s', h.authorisation_id,
               h.held_rupiah + h.captured_rupiah - h.refunded_rupiah, u.covered) AS what
   FROM hold h
   JOIN (SELECT authorisation_id, sum(used_rupiah) AS covered
-          FROM voucher_use
+          FROM voucher_movement
          WHERE programme_id = $1
          GROUP BY authorisation_id) u USING (authorisation_id)
  WHERE h.programme_id = $1 AND u.covered > h.held_rupiah + h.captured_rupiah - h.refunded_rupiah
 """,
     ),
     Invariant(
-        name="voucher_uses_have_a_voucher_and_a_hold",
-        sentence="Every use of a voucher is of a voucher and a hold that exist.",
+        name="vouchers_get_back_no_more_than_they_gave",
+        sentence="A voucher never gets back more of a purchase than it gave to it.",
         query="""
-SELECT format('voucher %s%s, hold %s%s', u.voucher_id, CASE WHEN v.voucher_id IS NULL THEN ' is missing' END,
-              u.authorisation_id, CASE WHEN h.authorisation_id IS NULL THEN ' is missing' END) AS what
-  FROM voucher_use u
-  LEFT JOIN voucher v ON v.programme_id = $1 AND v.voucher_id = u.voucher_id
-  LEFT JOIN hold h ON h.programme_id = $1 AND h.authorisation_id = u.authorisation_id
- WHERE u.programme_id = $1 AND (v.voucher_id IS NULL OR h.authorisation_id IS NULL)
+SELECT format('%s of %s: %s and %s packages', authorisation_id, voucher_id, sum(used_rupiah),
+              sum(packages_used)) AS what
+  FROM voucher_movement
+ WHERE programme_id = $1
+ GROUP BY authorisation_id, voucher_id
+HAVING sum(used_rupiah) < 0 OR sum(packages_used) < 0
+""",
+    ),
+    Invariant(
+        name="vouchers_cover_nothing_before_they_are_approved",
+        sentence="A voucher covers nothing before it is approved.",
+        query="""
+SELECT format('%s: %s, approved %s', m.transfer_id, t.created_at, coalesce(v.approved_at::text, 'never')) AS what
+  FROM voucher_movement m
+  JOIN voucher v ON v.programme_id = $1 AND v.voucher_id = m.voucher_id
+  JOIN transfer t ON t.programme_id = $1 AND t.transfer_id = m.transfer_id
+ WHERE m.programme_id = $1 AND (v.approved_at IS NULL OR v.approved_at > t.created_at)
+""",
+    ),
+    Invariant(
+        name="voucher_movements_have_their_transfer_and_voucher",
+        sentence="Whatever is taken from a voucher, or goes back to it, does so by a transfer of that purchase.",
+        query="""
+SELECT format('voucher %s%s, transfer %s of %s%s', m.voucher_id, CASE WHEN v.voucher_id IS NULL THEN ' is missing' END,
+              m.transfer_id, m.authorisation_id, CASE WHEN t.transfer_id IS NULL THEN ' is missing' END) AS what
+  FROM voucher_movement m
+  LEFT JOIN voucher v ON v.programme_id = $1 AND v.voucher_id = m.voucher_id
+  LEFT JOIN transfer t ON t.programme_id = $1 AND t.transfer_id = m.transfer_id
+                      AND t.authorisation_id = m.authorisation_id
+ WHERE m.programme_id = $1 AND (v.voucher_id IS NULL OR t.transfer_id IS NULL)
 """,
     ),
     Invariant(

@@ -25,6 +25,7 @@ SELECT asked.place,
        target_hold.packages AS hold_packages, target_hold.expires_at AS hold_expires_at,
        card.card_id, card.status AS card_status, card.expires_on AS card_expires_on,
        family.beneficiary_id, family.status AS beneficiary_status, family.companion_id,
+       family.next_status, family.next_status_at,
        wallet.version AS wallet_version, wallet.available_rupiah, wallet.held_rupiah AS wallet_held_rupiah,
        allowance.month AS allowance_month, allowance.cap_rupiah, allowance.packages_cap, allowance.used_rupiah,
        allowance.packages_used, allowance.covered_rupiah, allowance.covered_packages,
@@ -32,7 +33,7 @@ SELECT asked.place,
                                          v.expires_at) ORDER BY v.expires_at, v.voucher_id)::text
           FROM voucher v
          WHERE v.programme_id = $1 AND v.beneficiary_id = family.beneficiary_id AND v.month = $9
-           AND v.revoked_at IS NULL) AS vouchers,
+           AND v.approved_at IS NOT NULL AND v.revoked_at IS NULL) AS vouchers,
        (SELECT json_agg(json_build_array(h.authorisation_id, h.merchant_id, h.month, h.status, h.approved_rupiah,
                                          h.held_rupiah, h.captured_rupiah, h.refunded_rupiah, h.packages, h.expires_at)
                         ORDER BY h.expires_at, h.authorisation_id)::text
@@ -40,12 +41,15 @@ SELECT asked.place,
          WHERE h.programme_id = $1 AND h.beneficiary_id = family.beneficiary_id
            AND h.held_rupiah > 0 AND h.expires_at <= $10) AS expired,
        (SELECT json_agg(json_build_array(u.authorisation_id, u.voucher_id, u.used_rupiah, u.packages_used)
-                        ORDER BY v.expires_at, u.voucher_id)::text
-          FROM hold h
-          JOIN voucher_use u ON u.programme_id = $1 AND u.authorisation_id = h.authorisation_id
-          JOIN voucher v ON v.programme_id = $1 AND v.voucher_id = u.voucher_id
-         WHERE h.programme_id = $1 AND h.beneficiary_id = family.beneficiary_id
-           AND (h.held_rupiah > 0 OR h.authorisation_id = target_hold.authorisation_id)) AS voucher_uses
+                        ORDER BY u.expires_at, u.voucher_id)::text
+          FROM (SELECT m.authorisation_id, m.voucher_id, v.expires_at, sum(m.used_rupiah) AS used_rupiah,
+                       sum(m.packages_used) AS packages_used
+                  FROM hold h
+                  JOIN voucher_movement m ON m.programme_id = $1 AND m.authorisation_id = h.authorisation_id
+                  JOIN voucher v ON v.programme_id = $1 AND v.voucher_id = m.voucher_id
+                 WHERE h.programme_id = $1 AND h.beneficiary_id = family.beneficiary_id
+                   AND (h.held_rupiah > 0 OR h.authorisation_id = target_hold.authorisation_id)
+                 GROUP BY m.authorisation_id, m.voucher_id, v.expires_at) u) AS voucher_uses
   FROM unnest($2::int[], $3::text[], $4::bytea[], $5::text[], $6::timestamptz[], $7::bytea[], $8::text[],
               $11::bytea[])
        AS asked(place, principal_id, key_digest, stan, terminal_time, card_digest, authorisation_id, original_digest)
@@ -78,7 +82,7 @@ SELECT asked.place,
        SELECT c.card_id, c.status, c.expires_on, c.beneficiary_id FROM card c
         WHERE c.programme_id = $1 AND c.card_digest = asked.card_digest LIMIT 1) card ON true
   LEFT JOIN LATERAL (
-       SELECT b.beneficiary_id, b.status, b.companion_id FROM beneficiary b
+       SELECT b.beneficiary_id, b.status, b.companion_id, b.next_status, b.next_status_at FROM beneficiary b
         WHERE b.programme_id = $1 AND b.beneficiary_id = coalesce(card.beneficiary_id, target_hold.beneficiary_id)
         LIMIT 1) family ON true
   LEFT JOIN LATERAL (
@@ -144,21 +148,19 @@ WITH seen AS (
               AS u(beneficiary_id, voucher_id, used_rupiah, packages_used)
          JOIN still USING (beneficiary_id)
         WHERE v.programme_id = $1 AND v.voucher_id = u.voucher_id AND v.voucher_id = ANY ($24)),
-     voucher_uses AS (
-       INSERT INTO voucher_use AS t (programme_id, authorisation_id, voucher_id, used_rupiah, packages_used)
-       SELECT $1, u.authorisation_id, u.voucher_id, u.used_rupiah, u.packages_used
-         FROM unnest($27::text[], $28::text[], $29::text[], $30::bigint[], $31::int[])
-              AS u(beneficiary_id, authorisation_id, voucher_id, used_rupiah, packages_used)
-         JOIN still USING (beneficiary_id)
-           ON CONFLICT (programme_id, authorisation_id, voucher_id) DO UPDATE
-          SET used_rupiah = excluded.used_rupiah, packages_used = excluded.packages_used),
+     voucher_movements AS (
+       INSERT INTO voucher_movement (programme_id, transfer_id, voucher_id, authorisation_id, used_rupiah, packages_used)
+       SELECT $1, m.transfer_id, m.voucher_id, m.authorisation_id, m.used_rupiah, m.packages_used
+         FROM unnest($27::text[], $28::text[], $29::text[], $30::text[], $31::bigint[], $32::int[])
+              AS m(beneficiary_id, transfer_id, voucher_id, authorisation_id, used_rupiah, packages_used)
+         JOIN still USING (beneficiary_id)),
      request_keys AS (
        INSERT INTO request_key (programme_id, principal_id, key_digest, key_id, fingerprint, stan, terminal_time,
                                 authorisation_id, status, answer, reversal_answer, created_at)
        SELECT $1, k.principal_id, k.key_digest, k.key_id, k.fingerprint, k.stan, k.terminal_time, k.authorisation_id,
               k.status, k.answer, k.reversal_answer, k.created_at
-         FROM unnest($32::text[], $33::text[], $34::bytea[], $35::smallint[], $36::bytea[], $37::text[],
-                     $38::timestamptz[], $39::text[], $40::smallint[], $41::bytea[], $42::bytea[], $43::timestamptz[])
+         FROM unnest($33::text[], $34::text[], $35::bytea[], $36::smallint[], $37::bytea[], $38::text[],
+                     $39::timestamptz[], $40::text[], $41::smallint[], $42::bytea[], $43::bytea[], $44::timestamptz[])
               AS k(beneficiary_id, principal_id, key_digest, key_id, fingerprint, stan, terminal_time, authorisation_id,
                    status, answer, reversal_answer, created_at)
          JOIN still USING (beneficiary_id)),
@@ -169,8 +171,8 @@ WITH seen AS (
        SELECT $1, a.authorisation_id, a.created_at, a.merchant_id, a.terminal_id, nullif(a.beneficiary_id, ''),
               a.card_id, a.month, a.reason, a.amount_rupiah, a.approved_rupiah, a.reduction_rupiah, a.request_id,
               a.journal::jsonb, a.answer
-         FROM unnest($44::text[], $45::text[], $46::timestamptz[], $47::text[], $48::text[], $49::text[], $50::date[],
-                     $51::text[], $52::bigint[], $53::bigint[], $54::bigint[], $55::text[], $56::text[], $57::bytea[])
+         FROM unnest($45::text[], $46::text[], $47::timestamptz[], $48::text[], $49::text[], $50::text[], $51::date[],
+                     $52::text[], $53::bigint[], $54::bigint[], $55::bigint[], $56::text[], $57::text[], $58::bytea[])
               AS a(beneficiary_id, authorisation_id, created_at, merchant_id, terminal_id, card_id, month, reason,
                    amount_rupiah, approved_rupiah, reduction_rupiah, request_id, journal, answer)
          JOIN still USING (beneficiary_id)),
@@ -178,8 +180,8 @@ WITH seen AS (
        INSERT INTO hold (programme_id, beneficiary_id, authorisation_id, merchant_id, month, status, approved_rupiah,
                          held_rupiah, captured_rupiah, refunded_rupiah, packages, expires_at)
        SELECT $1, h.*
-         FROM unnest($58::text[], $59::text[], $60::text[], $61::date[], $62::text[], $63::bigint[], $64::bigint[],
-                     $65::bigint[], $66::bigint[], $67::smallint[], $68::timestamptz[])
+         FROM unnest($59::text[], $60::text[], $61::text[], $62::date[], $63::text[], $64::bigint[], $65::bigint[],
+                     $66::bigint[], $67::bigint[], $68::smallint[], $69::timestamptz[])
               AS h(beneficiary_id, authorisation_id, merchant_id, month, status, approved_rupiah, held_rupiah,
                    captured_rupiah, refunded_rupiah, packages, expires_at)
          JOIN still USING (beneficiary_id)),
@@ -187,27 +189,27 @@ WITH seen AS (
        UPDATE hold h
           SET status = c.status, held_rupiah = c.held_rupiah, captured_rupiah = c.captured_rupiah,
               refunded_rupiah = c.refunded_rupiah, packages = c.packages
-         FROM unnest($69::text[], $70::text[], $71::text[], $72::bigint[], $73::bigint[], $74::bigint[], $75::smallint[])
+         FROM unnest($70::text[], $71::text[], $72::text[], $73::bigint[], $74::bigint[], $75::bigint[], $76::smallint[])
               AS c(beneficiary_id, authorisation_id, status, held_rupiah, captured_rupiah, refunded_rupiah, packages)
          JOIN still USING (beneficiary_id)
-        WHERE h.programme_id = $1 AND h.authorisation_id = c.authorisation_id AND h.authorisation_id = ANY ($70)),
+        WHERE h.programme_id = $1 AND h.authorisation_id = c.authorisation_id AND h.authorisation_id = ANY ($71)),
      transfers AS (
        INSERT INTO transfer (programme_id, transfer_id, kind, cause, debit_account_id, credit_account_id, amount_rupiah,
                              authorisation_id, reason, created_at)
        SELECT $1, t.transfer_id, t.kind, t.cause, t.debit_account_id, t.credit_account_id, t.amount_rupiah,
               t.authorisation_id, t.reason, t.created_at
-         FROM unnest($76::text[], $77::text[], $78::text[], $79::text[], $80::text[], $81::text[], $82::bigint[],
-                     $83::text[], $84::text[], $85::timestamptz[])
+         FROM unnest($77::text[], $78::text[], $79::text[], $80::text[], $81::text[], $82::text[], $83::bigint[],
+                     $84::text[], $85::text[], $86::timestamptz[])
               AS t(beneficiary_id, transfer_id, kind, cause, debit_account_id, credit_account_id, amount_rupiah,
                    authorisation_id, reason, created_at)
          JOIN still USING (beneficiary_id)),
      keys_reversed AS (
        UPDATE request_key k
           SET reversal_answer = r.answer
-         FROM unnest($86::text[], $87::text[], $88::bytea[], $89::bytea[])
+         FROM unnest($87::text[], $88::text[], $89::bytea[], $90::bytea[])
               AS r(beneficiary_id, principal_id, key_digest, answer)
          JOIN still USING (beneficiary_id)
         WHERE k.programme_id = $1 AND k.principal_id = r.principal_id AND k.key_digest = r.key_digest
-          AND k.key_digest = ANY ($88) AND k.reversal_answer IS NULL)
+          AND k.key_digest = ANY ($89) AND k.reversal_answer IS NULL)
 SELECT beneficiary_id FROM still
 """

@@ -1,0 +1,1 @@
+"""What operators type, noun by noun; `cli.py` puts the nouns together."""

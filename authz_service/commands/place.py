@@ -1,0 +1,101 @@
+"""Where a command works: the settings, both servers, one connection of the office; and how it says no."""
+
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from datetime import datetime
+from typing import Final
+
+import asyncpg
+import typer
+from pydantic import ValidationError
+from rich.console import Console
+
+from authz_service.clock import clock_from
+from authz_service.database import DatabaseUnusable, connect_office, require_schema
+from authz_service.demo.town import DemoFailedError
+from authz_service.embedded import EmbeddedError, embedded_servers
+from authz_service.enrolment.edition import EnrolmentRefused
+from authz_service.serving import NotServedError
+from authz_service.settings import SANDBOX_ROOT_KEY, Settings
+from authz_service.vocabulary import ProgrammeId
+
+console = Console()
+REFUSALS: Final = (DatabaseUnusable, EmbeddedError, EnrolmentRefused, NotServedError, DemoFailedError)
+
+
+@asynccontextmanager
+async def office(settings: Settings) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
+    """A connection to a database that has this program's schema."""
+    connection = await connect_office(settings, url_of(settings))
+    try:
+        await require_schema(connection)
+        yield connection
+    finally:
+        await connection.close()
+
+
+async def programme_of(connection: "asyncpg.Connection[asyncpg.Record]", given: str | None) -> ProgrammeId:
+    """The programme that was named, or the only one there is."""
+    enrolled = [row[0] for row in await connection.fetch("SELECT programme_id FROM programme ORDER BY programme_id")]
+    if given is None and len(enrolled) == 1:
+        return ProgrammeId(enrolled[0])
+    if given is None or given not in enrolled:
+        raise EnrolmentRefused(f"Name one programme with --programme: {', '.join(enrolled) or 'none is enrolled yet'}.")
+    return ProgrammeId(given)
+
+
+async def now_of(connection: "asyncpg.Connection[asyncpg.Record]", settings: Settings) -> datetime:
+    """The service's time: the database's clock, shifted as the service's is."""
+    return clock_from(settings.clock_offset_file).at(await connection.fetchval("SELECT clock_timestamp()"))
+
+
+@contextmanager
+def servers(*, sandbox: bool) -> Iterator[Settings]:
+    """The settings with both addresses: the given ones, or those of embedded servers below `data_dir`."""
+    settings = settings_given()
+    if (settings.database_url is None) != (settings.redis_url is None):
+        raise NotServedError("Give DATABASE_URL and REDIS_URL, or neither for embedded servers.")
+    if settings.database_url is not None:
+        if not sandbox and settings.root_key.get_secret_value() == SANDBOX_ROOT_KEY:
+            raise NotServedError("AUTHZ_ROOT_KEY is the public sandbox key: set a secret one, or say --sandbox.")
+        yield settings
+        return
+    with embedded_servers(settings.data_dir) as started:
+        os.environ.update({"DATABASE_URL": started.database_url, "REDIS_URL": started.redis_url})
+        yield settings_given()
+
+
+def settings_given() -> Settings:
+    try:
+        return Settings()
+    except ValidationError as error:
+        wrong = "; ".join(
+            f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors(include_input=False)
+        )
+        raise NotServedError(f"A setting is not valid: {wrong}.") from None
+
+
+def url_of(settings: Settings) -> str:
+    if settings.database_url is None:
+        raise NotServedError("DATABASE_URL is missing.")
+    return settings.database_url.get_secret_value()
+
+
+@contextmanager
+def refusals() -> Iterator[None]:
+    signal.signal(signal.SIGTERM, _terminated)
+    try:
+        yield
+    except REFUSALS as refusal:
+        Console(stderr=True).print(f"authz: {refusal}", soft_wrap=True, highlight=False, markup=False)
+        raise typer.Exit(1) from None
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
+
+
+def _terminated(number: int, _: object) -> None:
+    """As with Ctrl-C, everything that was started is stopped in order."""
+    sys.exit(128 + number)

@@ -27,7 +27,7 @@ from authz_service.holds import (
     void,
 )
 from authz_service.keys import KEY_ID
-from authz_service.problems import NotFound, Problem
+from authz_service.problems import NotFound, Problem, ProgrammeClosed
 from authz_service.requests import Capture, Refund, Reversal, Void
 from authz_service.rules.facts import Terminal
 from authz_service.vocabulary import HoldStatus
@@ -44,11 +44,13 @@ def later_call(
     if row["target_merchant_id"] != terminal.merchant_id:
         return desk.give(asked, NotFound("this shop has no such authorisation"))
     family, hold = desk.target(row)
+    if isinstance(body, Refund) and desk.reference.programme.closed_at is not None:
+        return _refuse(desk, asked, family, ProgrammeClosed("what is refunded could not reach the card any more"))
     if family is None or hold is None:
-        return _refuse(desk, asked, None, StateConflict(status=HoldStatus.DECLINED))
+        return _refuse(desk, asked, None, _as_problem(StateConflict(status=HoldStatus.DECLINED)))
     change = _event(body, hold)
     if not isinstance(change, Change):
-        return _refuse(desk, asked, family, change)
+        return _refuse(desk, asked, family, _as_problem(change))
     reason = None if isinstance(body, Capture) else body.reason
     ids = family.apply(change, desk.now, desk.new_id, reason=reason)
     document = as_it_stands(row["target_answer"], change.hold)
@@ -74,7 +76,9 @@ def reversal(desk: Desk, asked: Asked, body: Reversal, row: asyncpg.Record) -> N
     family, hold = desk.target(row)
     document: Document = {"status": HoldStatus.DECLINED, "undone": True, "reversed_amount": 0}
     if family is not None and hold is not None:
-        document = _undo(desk, family, hold, captured_at_once=row["target_captured_at_once"])
+        # In a closed programme no money moves: what was captured stands.
+        may_undo = row["target_captured_at_once"] and desk.reference.programme.closed_at is None
+        document = _undo(desk, family, hold, captured_at_once=may_undo)
     authorisation_id = row["twin_authorisation_id"]
     # Made from the authorisation's, so that two reversals of a decline at once are one.
     identity = {"id": f"rev_{authorisation_id.partition('_')[2]}"}
@@ -157,9 +161,8 @@ def _accept(desk: Desk, asked: Asked, family: FamilyAtWork, hold: Hold, status: 
     return desk.give(asked, answer, rests_on=family.record.beneficiary_id)
 
 
-def _refuse(desk: Desk, asked: Asked, family: FamilyAtWork | None, refused: Refused) -> None:
+def _refuse(desk: Desk, asked: Asked, family: FamilyAtWork | None, problem: Problem) -> None:
     """A refusal that state or amount caused is an answer that is kept, like any other."""
-    problem = _as_problem(refused)
     answer = Answer(status=problem.status, body=problem.document(asked.request_id), problem=True)
     record = desk.record(family)
     desk.keep(asked, record, asked.authorisation_id, answer, own_answer=True)

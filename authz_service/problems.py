@@ -119,6 +119,12 @@ class StateConflict(Problem):
     message = "Transaksi ini sudah selesai atau ditolak, tidak dapat diubah lagi."
 
 
+class ProgrammeClosed(Problem):
+    status, code, title = 409, "programme_closed", "The programme is closed: no money moves any more"
+    response_code = "12"
+    message = "Program sudah ditutup, uang tidak dapat kembali ke kartu lagi. Hubungi petugas program."
+
+
 class BodyTooLarge(Problem):
     status, code, title = 413, "body_too_large", "The body is too large"
 

@@ -181,6 +181,7 @@ def _programme(row: asyncpg.Record, tables: Mapping[str, list[asyncpg.Record]]) 
         zone=ZoneInfo(row["zone"]),
         starts_at=row["starts_at"],
         ends_at=row["ends_at"],
+        closed_at=row["closed_at"],
         entitlement_rupiah=row["entitlement_rupiah"],
         package_rupiah=row["package_rupiah"],
         month_cap_rupiah=row["month_cap_rupiah"],

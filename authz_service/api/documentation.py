@@ -224,7 +224,7 @@ PROBLEMS_OF: Final[Mapping[str, tuple[type[p.Problem], ...]]] = {
     "capture": (*_KEYED, p.NotFound, p.StateConflict, p.CaptureExceedsHold),
     "void": (*_KEYED, p.NotFound, p.StateConflict),
     "reverse": _KEYED,
-    "refund": (*_KEYED, p.NotFound, p.StateConflict, p.RefundExceedsCaptured),
+    "refund": (*_KEYED, p.NotFound, p.StateConflict, p.ProgrammeClosed, p.RefundExceedsCaptured),
     "balance_inquiry": (*_POSTED, p.NotYours),
     "catalogue": _EVERY,
 }

@@ -221,6 +221,7 @@ PROBLEMS: Final[tuple[p.Problem, ...]] = (
     p.StanAlreadyUsed("this STAN and terminal_time belong to an earlier request", authorization_id=_AUTHORISATION),
     p.RequestReversed("a reversal came for this Idempotency-Key"),
     p.StateConflict("the authorisation is voided", authorization_status=HoldStatus.VOIDED),
+    p.ProgrammeClosed("what is refunded could not reach the card any more"),
     p.BodyTooLarge("at most 65536 bytes"),
     p.Invalid([{"field": "lines[0].quantity", "code": "missing", "detail": "This field is required"}]),
     p.QueryInvalid("only dry_run=true or dry_run=false is known, and only for an authorisation"),

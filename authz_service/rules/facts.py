@@ -63,6 +63,8 @@ class Programme:
     zone: ZoneInfo
     starts_at: datetime
     ends_at: datetime
+    closed_at: datetime | None = None
+    """Since then no money moves any more."""
     entitlement_rupiah: int
     package_rupiah: int | None
     month_cap_rupiah: int | None

@@ -114,6 +114,7 @@ class Cause(StrEnum):
     REFUND = "refund"
     ENROL = "enrol"
     REMOVE = "remove"
+    SETTLE = "settle"
     CLOSE = "close"
 
 
@@ -140,6 +141,11 @@ def approval_code(chance: bytes) -> str:
 def in_rupiah(amount_rupiah: int) -> str:
     """`Rp1.800.000`: dots between thousands, no space, as Indonesian receipts print it."""
     return "Rp" + f"{amount_rupiah:,}".replace(",", ".")
+
+
+def several(number: int, one: str, many: str | None = None) -> str:
+    """`1 shop`, `27 shops`."""
+    return f"{number} {one if number == 1 else many or one + 's'}"
 
 
 def luhn_is_valid(card_number: str) -> bool:

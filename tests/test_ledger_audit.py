@@ -307,6 +307,8 @@ FORGERIES: Final = {
     "keys_have_their_authorisation": (
         "UPDATE request_key SET authorisation_id = 'auth_nobody' WHERE answer IS NOT NULL",
     ),
+    "closed_programmes_are_empty": (f"UPDATE programme SET ends_at = '{A_MORNING}', closed_at = '2024-10-09'",),
+    "nothing_moves_after_the_close": (f"UPDATE programme SET ends_at = '{A_MORNING}', closed_at = '{A_MORNING}'",),
 }
 """Invariant → what breaks it, each by itself."""
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from authz_service.ledger.accounts import FUND, UNALLOCATED
+from authz_service.ledger.accounts import CLEARING, FUND, SPONSOR, UNALLOCATED
 from authz_service.vocabulary import (
     AccountId,
     AuthorisationId,
@@ -150,5 +150,69 @@ def of_hold(
         amount_rupiah=amount_rupiah,
         authorisation_id=parties.authorisation_id,
         reason=parties.reason,
+        created_at=at,
+    )
+
+
+def left_over(
+    transfer_id: TransferId, beneficiary_id: BeneficiaryId, amount_rupiah: int, reason: str, at: datetime
+) -> Transfer:
+    """The programme has closed: what a family has not spent is nobody's again."""
+    return Transfer(
+        transfer_id=transfer_id,
+        kind=TransferKind.RETURN,
+        cause=Cause.CLOSE,
+        debit_account_id=AccountId(beneficiary_id),
+        credit_account_id=UNALLOCATED,
+        amount_rupiah=amount_rupiah,
+        authorisation_id=None,
+        reason=reason,
+        created_at=at,
+    )
+
+
+def returned_to_the_sponsor(transfer_id: TransferId, amount_rupiah: int, reason: str, at: datetime) -> Transfer:
+    """The programme has closed: what is nobody's is the sponsor's again."""
+    return Transfer(
+        transfer_id=transfer_id,
+        kind=TransferKind.RETURN,
+        cause=Cause.CLOSE,
+        debit_account_id=UNALLOCATED,
+        credit_account_id=SPONSOR,
+        amount_rupiah=amount_rupiah,
+        authorisation_id=None,
+        reason=reason,
+        created_at=at,
+    )
+
+
+def payout(
+    transfer_id: TransferId, merchant_id: MerchantId, amount_rupiah: int, reference: str, at: datetime
+) -> Transfer:
+    """What a shop is owed is on its way to it."""
+    return Transfer(
+        transfer_id=transfer_id,
+        kind=TransferKind.PAYOUT,
+        cause=Cause.SETTLE,
+        debit_account_id=AccountId(merchant_id),
+        credit_account_id=CLEARING,
+        amount_rupiah=amount_rupiah,
+        authorisation_id=None,
+        reason=reference,
+        created_at=at,
+    )
+
+
+def payout_settled(transfer_id: TransferId, amount_rupiah: int, reference: str, at: datetime) -> Transfer:
+    """What was on its way has left the bank."""
+    return Transfer(
+        transfer_id=transfer_id,
+        kind=TransferKind.PAYOUT_SETTLED,
+        cause=Cause.SETTLE,
+        debit_account_id=CLEARING,
+        credit_account_id=FUND,
+        amount_rupiah=amount_rupiah,
+        authorisation_id=None,
+        reason=reference,
         created_at=at,
     )

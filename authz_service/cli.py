@@ -8,6 +8,7 @@ import typer
 
 from authz_service.clock import SystemClock
 from authz_service.commands.place import console, now_of, office, refusals, servers, settings_given, url_of
+from authz_service.commands.programme import programme
 from authz_service.database import migrate
 from authz_service.enrolment.edition import EnrolmentRefused
 from authz_service.enrolment.enrol import enrol
@@ -20,6 +21,7 @@ from authz_service.settings import Settings
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 ledger = typer.Typer(no_args_is_help=True, help="The books.")
 app.add_typer(ledger, name="ledger")
+app.add_typer(programme, name="programme")
 SEED: Final = 2024
 
 

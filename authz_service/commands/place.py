@@ -14,16 +14,23 @@ from pydantic import ValidationError
 from rich.console import Console
 
 from authz_service.clock import clock_from
+from authz_service.closing import BooksDoNotTie, ClosingRefused
+from authz_service.closing_statement import NotClosedYet, StatementNotWritten
 from authz_service.database import DatabaseUnusable, connect_office, require_schema
 from authz_service.demo.town import DemoFailedError
 from authz_service.embedded import EmbeddedError, embedded_servers
 from authz_service.enrolment.edition import EnrolmentRefused
+from authz_service.ledger.entries import BooksBusy
+from authz_service.payouts import PayoutRefused
 from authz_service.serving import NotServedError
 from authz_service.settings import SANDBOX_ROOT_KEY, Settings
 from authz_service.vocabulary import ProgrammeId
 
 console = Console()
-REFUSALS: Final = (DatabaseUnusable, EmbeddedError, EnrolmentRefused, NotServedError, DemoFailedError)
+REFUSALS: Final = (
+    *(DatabaseUnusable, EmbeddedError, EnrolmentRefused, NotServedError, DemoFailedError),
+    *(BooksBusy, BooksDoNotTie, ClosingRefused, NotClosedYet, PayoutRefused, StatementNotWritten),
+)
 
 
 @asynccontextmanager

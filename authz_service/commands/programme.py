@@ -1,0 +1,148 @@
+"""`authz programme`: where a programme stands, what the bank has paid its shops, and its end."""
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Annotated, Final, TypeAlias
+from zoneinfo import ZoneInfo
+
+import asyncpg
+import typer
+
+from authz_service.clock import clock_from
+from authz_service.closing import close, what_is_open
+from authz_service.closing_statement import ClosingStatement, closing_statement, render, require_format, write
+from authz_service.commands.place import console, now_of, office, programme_of, refusals, servers
+from authz_service.enrolment.edition import EnrolmentRefused
+from authz_service.ledger.entries import one_snapshot
+from authz_service.payouts import settle
+from authz_service.settings import Settings
+from authz_service.vocabulary import ProgrammeId, in_rupiah, several
+
+programme = typer.Typer(no_args_is_help=True, help="A programme: its terms, its shops' money, its end.")
+Office: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
+Work = Callable[[Office, Settings, ProgrammeId], Awaitable[None]]
+Named = Annotated[str | None, typer.Option("--programme", help="Its id; not needed where only one is enrolled.")]
+InFile = Annotated[
+    Path | None, typer.Option("--statement", help="Writes the closing statement to this .csv or .json file, too.")
+]
+_TERMS: Final = "SELECT * FROM programme WHERE programme_id = $1"
+_CAPS: Final = """
+-- The caps of a month, from which month on.
+SELECT valid_from, cap_rupiah, packages_cap FROM month_cap WHERE programme_id = $1 ORDER BY valid_from
+"""
+
+
+@programme.command("show")
+def show_command(*, programme_id: Named = None) -> None:
+    """Its dates and caps, and what keeps it from being closed."""
+    _run(programme_id, _show)
+
+
+@programme.command("settle")
+def settle_command(
+    *,
+    reference: Annotated[str, typer.Option(help="The bank's own, under which it has paid the shops.")],
+    programme_id: Named = None,
+) -> None:
+    """Enters that the bank has paid every shop all that it was owed, outside this service, under one reference."""
+
+    async def work(connection: Office, settings: Settings, chosen: ProgrammeId) -> None:
+        clock = clock_from(settings.clock_offset_file)
+        done = await settle(connection, settings, chosen, reference=reference, clock=clock, chance=os.urandom)
+        paid = f"{in_rupiah(done.amount_rupiah)} to {several(done.shops, 'shop')}"
+        console.print(f"{chosen}: {paid}, entered as paid under {done.reference}.", highlight=False, markup=False)
+
+    _run(programme_id, work)
+
+
+@programme.command("close")
+def close_command(
+    *,
+    reason: Annotated[str, typer.Option(help="Stands beside every return of money in the books.")] = "akhir program",
+    statement: InFile = None,
+    programme_id: Named = None,
+) -> None:
+    """Ends it: what is unspent goes back to the sponsor. Refused, with every reason, while something is open."""
+
+    async def work(connection: Office, settings: Settings, chosen: ProgrammeId) -> None:
+        clock = clock_from(settings.clock_offset_file)
+        done = await close(connection, settings, chosen, reason=reason, clock=clock, chance=os.urandom)
+        said = "is closed." if done.now else "was closed before; nothing was changed."
+        console.print(f"{chosen} {said}", highlight=False, markup=False)
+        _give(done.statement, statement)
+
+    _run(programme_id, work, statement)
+
+
+@programme.command("statement")
+def statement_command(*, statement: InFile = None, programme_id: Named = None) -> None:
+    """The closing statement of a closed programme, the same each time."""
+
+    async def work(connection: Office, settings: Settings, chosen: ProgrammeId) -> None:
+        _give(await closing_statement(connection, settings, chosen), statement)
+
+    _run(programme_id, work, statement)
+
+
+def _run(programme_id: str | None, work: Work, file: Path | None = None) -> None:
+    async def run(settings: Settings) -> None:
+        async with office(settings) as connection:
+            await work(connection, settings, await programme_of(connection, programme_id))
+
+    with refusals():
+        if file is not None:
+            require_format(file)
+        with servers(sandbox=True) as settings:
+            asyncio.run(run(settings))
+
+
+def _give(statement: ClosingStatement, file: Path | None) -> None:
+    render(statement, console)
+    if file is not None:
+        write(statement, file)
+        console.print(f"Written to {file}.", highlight=False, markup=False, soft_wrap=True)
+
+
+async def _show(connection: Office, settings: Settings, programme_id: ProgrammeId) -> None:
+    now = await now_of(connection, settings)
+    async with one_snapshot(connection, settings):
+        terms = await connection.fetchrow(_TERMS, programme_id)
+        caps = await connection.fetch(_CAPS, programme_id)
+        reasons = await what_is_open(connection, programme_id, now)
+    if terms is None:
+        raise EnrolmentRefused(f"{programme_id} is not enrolled.")
+    for line in (*_terms(terms, caps), *_state(terms, reasons)):
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def _terms(terms: asyncpg.Record, caps: list[asyncpg.Record]) -> list[str]:
+    zone = ZoneInfo(terms["zone"])
+    starts_at, ends_at = (terms[name].astimezone(zone) for name in ("starts_at", "ends_at"))
+    return [
+        f"{terms['programme_id']}: {terms['name']}",
+        f"from {starts_at:%-d %B %Y %H:%M %Z} until {ends_at:%-d %B %Y %H:%M %Z}",
+        f"a family: {in_rupiah(terms['entitlement_rupiah'])} in all, a purchase {_limit(terms['package_rupiah'])}",
+        f"a month: {_limit(terms['month_cap_rupiah'])}, {_packages(terms['month_packages'])}",
+        *(
+            f"a month from {cap['valid_from']:%B %Y} on: {_limit(cap['cap_rupiah'])}, {_packages(cap['packages_cap'])}"
+            for cap in caps
+        ),
+    ]
+
+
+def _state(terms: asyncpg.Record, reasons: list[str]) -> list[str]:
+    if terms["closed_at"] is not None:
+        return [f"closed on {terms['closed_at'].astimezone(ZoneInfo(terms['zone'])):%-d %B %Y %H:%M %Z}"]
+    if not reasons:
+        return ["nothing is open: it can be closed"]
+    return ["open:", *(f"  - {reason}" for reason in reasons)]
+
+
+def _limit(amount_rupiah: int | None) -> str:
+    return "no limit" if amount_rupiah is None else f"at most {in_rupiah(amount_rupiah)}"
+
+
+def _packages(number: int | None) -> str:
+    return "any number of packages" if number is None else f"{number} packages"

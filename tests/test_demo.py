@@ -17,6 +17,7 @@ import pytest
 from authz_service.serving import free_port
 
 START_SECONDS = 240
+TIES = 4
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="the printed command is a curl")
@@ -30,7 +31,10 @@ def test_the_demo_plays_the_quarter_serves_today_and_its_curl_gets_an_approval(t
         printed = _until_the_curl(demo)
         report = "".join(printed)
         assert "Control total: Rp1.776.600.000 granted" in report
-        assert "The books are in order" in report
+        closing = report.partition("Closing statement: ")[2]
+        assert "Control total: granted to 987 families      Rp1.776.600.000" in closing
+        assert len(re.findall(r"^✓ .* (Rp[\d.]+) = .* \1$", closing, re.MULTILINE)) == TIES
+        assert "The books are in order" in closing
         assert _runs_on_the_same_directory(tmp_path) == (1, True)
         first, again = (_pasted(report[report.index("curl -s") :]) for _ in range(2))
         assert (first["decision"], first["approved_amount"]) == ("approved", 107000)

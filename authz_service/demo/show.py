@@ -1,4 +1,4 @@
-"""From an empty machine to a balanced quarter, and then a service that takes today's purchases."""
+"""From an empty machine to a closed programme whose books balance, and then a service that takes today's purchases."""
 
 import asyncio
 from collections.abc import Iterator
@@ -11,10 +11,12 @@ from zoneinfo import ZoneInfo
 
 import asyncpg
 import orjson
+from pydantic import SecretStr
 from rich.console import Console
 
 from authz_service.clock import ShiftedClock, SystemClock
 from authz_service.database import asyncpg_dsn, migrate
+from authz_service.demo.last_day import end_programme
 from authz_service.demo.quarter import run_quarter
 from authz_service.demo.town import DemoFailedError
 from authz_service.embedded import embedded_servers
@@ -36,7 +38,7 @@ LOOK_SECONDS: Final = 0.5
 
 
 def show(settings: Settings, console: Console, *, seed: int, serve_afterwards: bool) -> None:
-    """The quarter of 2024 has been played and its books are balanced; then today's programme is served until Ctrl-C."""
+    """The quarter of 2024 has been played, closed and checked; then today's programme is served until Ctrl-C."""
     if serve_afterwards:
         require_free_port("127.0.0.1", settings.port)
     directory = settings.data_dir / "demo"
@@ -78,6 +80,8 @@ class _Stage:
                 seed=self.seed,
                 console=self.console,
             )
+            stores = {"database_url": SecretStr(self.database_url), "redis_url": SecretStr(self.redis_url)}
+            await end_programme(self.settings.model_copy(update=stores), tills.programme_id, clock, self.console)
         await self._check(EDITION, clock.estimate())
         again = f"AUTHZ_DATA_DIR={self.settings.data_dir} .venv/bin/authz ledger check"
         self.console.print(f"To check the books again once this has ended: {again}", soft_wrap=True, highlight=False)

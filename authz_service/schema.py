@@ -11,6 +11,7 @@ from sqlalchemy import (
     BigInteger,
     CheckConstraint,
     Column,
+    Computed,
     Date,
     DateTime,
     ForeignKeyConstraint,
@@ -127,7 +128,15 @@ reference_history = Table(
     Column("operation", Text, nullable=False),
     Column("row", JSONB, nullable=False, comment="without digests and sealed names"),
     Column("recorded_at", Instant, nullable=False, server_default=text("now()")),
+    Column(
+        "key",
+        ARRAY(Text),
+        Computed("reference_key(relation, row)", persisted=True),
+        nullable=False,
+        comment="of the row, within its programme and relation",
+    ),
     PrimaryKeyConstraint("programme_id", "relation", "version", "place"),
+    Index("reference_history_key_idx", "programme_id", "relation", "key", "version"),
     _one_of("operation", "INSERT", "UPDATE", "DELETE"),
 )
 
@@ -584,9 +593,26 @@ FAMILY_TABLES = {
 
 _ROWS_AFTER = {
     "INSERT": "NEW TABLE AS new_rows",
-    "UPDATE": "NEW TABLE AS new_rows",
+    "UPDATE": "OLD TABLE AS old_rows NEW TABLE AS new_rows",
     "DELETE": "OLD TABLE AS old_rows",
 }
+_REFERENCE_KEY = """
+CREATE FUNCTION reference_key(relation text, entry jsonb) RETURNS text[] LANGUAGE sql IMMUTABLE AS $$
+SELECT CASE relation
+       WHEN 'programme' THEN ARRAY[entry ->> 'programme_id']
+       WHEN 'month_cap' THEN ARRAY[entry ->> 'valid_from']
+       WHEN 'district' THEN ARRAY[entry ->> 'district_code']
+       WHEN 'merchant' THEN ARRAY[entry ->> 'merchant_id']
+       WHEN 'terminal' THEN ARRAY[entry ->> 'terminal_id']
+       WHEN 'category' THEN ARRAY[entry ->> 'category']
+       WHEN 'product' THEN ARRAY[entry ->> 'name', entry ->> 'unit']
+       WHEN 'price_ceiling'
+       THEN ARRAY[entry ->> 'product', entry ->> 'unit', entry ->> 'district_code', entry ->> 'valid_from']
+       WHEN 'companion' THEN ARRAY[entry ->> 'companion_id']
+       END
+$$
+"""
+"""A reference table that has no line here is refused by the history, which wants a key."""
 _FUNCTIONS = (
     """
 CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -609,6 +635,16 @@ BEGIN
     SELECT r.programme_id, TG_TABLE_NAME, r.version, row_number() OVER (), TG_OP,
            to_jsonb(n) - '{key_digest,name_sealed}'::text[]
       FROM new_rows n JOIN reference r USING (programme_id);
+  END IF;
+  IF TG_OP = 'UPDATE' THEN
+    -- A row that has another key now is gone under its old one; places below 1 come before the new rows'.
+    INSERT INTO reference_history (programme_id, relation, version, place, operation, row)
+    SELECT r.programme_id, TG_TABLE_NAME, r.version, 1 - row_number() OVER (), 'DELETE',
+           to_jsonb(o) - '{key_digest,name_sealed}'::text[]
+      FROM old_rows o JOIN reference r USING (programme_id)
+     WHERE NOT EXISTS (SELECT FROM new_rows n
+                        WHERE n.programme_id = o.programme_id
+                          AND reference_key(TG_TABLE_NAME, to_jsonb(n)) = reference_key(TG_TABLE_NAME, to_jsonb(o)));
   END IF;
   RETURN NULL;
 END $$
@@ -651,5 +687,7 @@ def guards() -> list[str]:
     return statements
 
 
+# Before the tables: a column of the history is computed by it.
+event.listen(metadata, "before_create", DDL(_REFERENCE_KEY))  # type: ignore[no-untyped-call]
 for _statement in guards():
     event.listen(metadata, "after_create", DDL(_statement.replace("%", "%%")))  # type: ignore[no-untyped-call]

@@ -163,15 +163,18 @@ def _journal_row(
         decision.approved_rupiah,
         decision.reduction_rupiah,
         asked.request_id,
-        orjson.dumps(_journal(body, facts, decision, desk.reference.version, row["wallet_version"])).decode(),
+        orjson.dumps(journal_of(body, facts, decision, desk.reference.version, row["wallet_version"])).decode(),
         answer,
     )
 
 
-def _journal(
+def journal_of(
     body: Purchase, facts: Facts, decision: Decision, reference_version: int, wallet_version: int | None
 ) -> Document:
-    """What was asked, line by line, and the facts that the rules saw: enough to explain the answer years later."""
+    """What was asked, line by line, and what the rules saw of the family; the rest is the history of the reference.
+
+    `explanation/` decides the purchase again from the two, years later.
+    """
     month = facts.family.month if facts.family else None
     return {
         "lines": [
@@ -185,13 +188,16 @@ def _journal(
             "shop": facts.shop.status if facts.shop else None,
             "terminal": facts.terminal.status,
             "card": facts.card.status if facts.card else None,
+            "card_expires_on": facts.card.expires_on if facts.card else None,
             "family": facts.family.status if facts.family else None,
+            "companion": facts.family.companion_label if facts.family else None,
             "window": [facts.programme.starts_at, facts.programme.ends_at],
             "package": facts.programme.package_rupiah,
             "available": facts.family.available_rupiah if facts.family else None,
             "month": month and [month.cap_rupiah, month.packages_cap, month.used_rupiah, month.packages_used,
                                 month.covered_rupiah, month.covered_packages],
-            "vouchers": month and [[v.voucher_id, v.rupiah_left, v.packages_left] for v in month.vouchers],
+            "vouchers": month and [[v.voucher_id, v.rupiah_left, v.packages_left, v.expires_at]
+                                   for v in month.vouchers],
         },
         "versions": {"rules": __version__, "reference": reference_version, "wallet": wallet_version},
     }  # fmt: skip

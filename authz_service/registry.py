@@ -138,8 +138,8 @@ async def _read(connection: Any, known: Mapping[ProgrammeId, Reference]) -> dict
 def _reference(row: asyncpg.Record, tables: Mapping[str, list[asyncpg.Record]]) -> Reference:
     return Reference(
         version=row["version"],
-        programme=_programme(row, tables),
-        shops={shop["merchant_id"]: _shop(shop) for shop in tables["shops"]},
+        programme=programme_of(row, tables),
+        shops={shop["merchant_id"]: shop_of(shop) for shop in tables["shops"]},
         terminals={
             terminal["key_digest"]: _terminal(terminal)
             for terminal in tables["terminals"]
@@ -155,7 +155,7 @@ _TABLES: Final = {
     "month_caps": "SELECT * FROM month_cap ORDER BY valid_from",
     "categories": "SELECT * FROM category ORDER BY position",
     "products": "SELECT * FROM product ORDER BY name, unit",
-    "ceilings": "SELECT * FROM price_ceiling ORDER BY valid_from",
+    "ceilings": "SELECT * FROM price_ceiling ORDER BY valid_from, district_code",
     "companions": "SELECT programme_id, companion_id, label FROM companion",
 }
 
@@ -167,7 +167,7 @@ async def _grouped(connection: Any, statement: str) -> dict[str, list[asyncpg.Re
     return groups
 
 
-def _programme(row: asyncpg.Record, tables: Mapping[str, list[asyncpg.Record]]) -> Programme:
+def programme_of(row: asyncpg.Record, tables: Mapping[str, list[asyncpg.Record]]) -> Programme:
     listed: dict[tuple[str, str], Product] = {}
     for each in tables["products"]:
         product = _product(each, tables["ceilings"])
@@ -220,7 +220,7 @@ def _product(row: asyncpg.Record, ceilings: list[asyncpg.Record]) -> Product:
     )
 
 
-def _shop(row: asyncpg.Record) -> Shop:
+def shop_of(row: asyncpg.Record) -> Shop:
     return Shop(
         merchant_id=MerchantId(row["merchant_id"]),
         name=row["name"],

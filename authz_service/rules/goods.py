@@ -5,7 +5,7 @@ from typing import assert_never
 
 from authz_service.declines import DeclineReason
 from authz_service.requests import Line
-from authz_service.rules.facts import Facts, Product
+from authz_service.rules.facts import Ceiling, Facts, Product
 from authz_service.vocabulary import AboveCeiling, DetailsRequired
 
 
@@ -57,16 +57,22 @@ def ceiling_of(line: Line, facts: Facts) -> int | None:
 
 
 def ceiling_on(product: Product, today: date, district_code: str | None) -> int | None:
-    """The ceiling in force on `today`, the latest of several; `valid_to` itself still counts."""
-    for_all: int | None = None
-    for_district: int | None = None
+    """Rupiah per unit of the ceiling in force."""
+    ceiling = ceiling_in_force(product, today, district_code)
+    return None if ceiling is None else ceiling.price_rupiah
+
+
+def ceiling_in_force(product: Product, today: date, district_code: str | None) -> Ceiling | None:
+    """The one for `today`, the latest of several; `valid_to` itself still counts."""
+    for_all: Ceiling | None = None
+    for_district: Ceiling | None = None
     for ceiling in product.ceilings:
         if today < ceiling.valid_from or (ceiling.valid_to is not None and today > ceiling.valid_to):
             continue
         if ceiling.district_code == district_code and district_code is not None:
-            for_district = ceiling.price_rupiah
+            for_district = ceiling
         if ceiling.district_code is None:
-            for_all = ceiling.price_rupiah
+            for_all = ceiling
     return for_all if for_district is None else for_district
 
 

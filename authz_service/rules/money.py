@@ -46,7 +46,7 @@ def room_of(family: Family, programme: Programme) -> Room:
         package_rupiah=programme.package_rupiah,
         programme_rupiah=max(0, family.available_rupiah),
         packages_rupiah=packages_rupiah,
-        month_rupiah=_month_left(family.month),
+        month_rupiah=month_left(family.month),
         packages=packages,
     )
 
@@ -125,7 +125,8 @@ def _cover(
     return tuple(left), tuple(uses)
 
 
-def _month_left(month: Month) -> int | None:
+def month_left(month: Month) -> int | None:
+    """Rupiah that the month's allowance and its live vouchers still let pass; None is no limit."""
     if month.cap_rupiah is None:
         return None
     return max(0, month.cap_rupiah - _ordinary_used(month)) + sum(voucher.rupiah_left for voucher in month.vouchers)

@@ -1,0 +1,6 @@
+"""Why a purchase was answered as it was, for an operator, years later.
+
+`explain.py` reads, in one snapshot, what was written at the decision and what was in force at its version of the
+reference data. `recorded.py` makes the rules' facts of the two and decides again; `checks.py` says how each check came
+out and by which figures; `sentences.py` has the words; `document.py` puts it together. All but the reading is pure.
+"""

@@ -7,12 +7,13 @@ PIP = .venv/bin/python -m pip -qq --disable-pip-version-check --no-input
 COMPILE = uv pip compile pyproject.toml --quiet --generate-hashes --no-emit-index-url --python-version 3.11 \
 	--universal --no-annotate --no-header
 
-.PHONY: help demo serve test check lock clean
+.PHONY: help demo serve test mutants check lock clean
 
 help:
 	@echo "make demo    the programme of 2024 in about a minute, then the service on port 8000 (ARGS=--no-serve: without)"
 	@echo "make serve   the service with embedded servers"
 	@echo "make test    all tests (ARGS=tests/test_embedded.py: some of them)"
+	@echo "make mutants whether the tests notice every small change to the money rules (two minutes)"
 	@echo "make check   format, lint, types, direction of imports"
 	@echo "make lock    renews the lock files (ARGS=--upgrade: with the newest versions)"
 	@echo "make clean   removes .venv, var and what tools left behind"
@@ -22,6 +23,12 @@ demo serve: .venv/installed
 
 test: .venv/installed
 	@.venv/bin/pytest -n 2 $(ARGS)
+
+# From nothing each time: mutmut keeps a verdict until the function changes, also when the test that gave it is gone.
+mutants: .venv/installed
+	@rm -rf mutants
+	@.venv/bin/mutmut run
+	@.venv/bin/python -m tests.mutants
 
 check: .venv/installed
 	@.venv/bin/ruff format --check .
@@ -50,5 +57,5 @@ lock:
 	"$$tools/bin/"$(COMPILE) --extra build -c requirements.lock -o requirements-production.lock $(ARGS)
 
 clean:
-	@rm -rf .venv var build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	@rm -rf .venv var build dist mutants *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

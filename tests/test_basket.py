@@ -392,6 +392,24 @@ def test_an_approval_never_costs_more_than_the_ceiling_at_any_point_of_the_fundi
     assert amounts(decision) == (300_000, 8_000, 72_000)
 
 
+@pytest.mark.parametrize(
+    ("lines", "how"),
+    [
+        ([FISH, TOBACCO, FISH, FISH, FISH], {"partial": True}),
+        ([FISH, TOBACCO, FISH, FISH, FISH], {"partial": False}),
+        ([DEAR_RICE, FISH], {"partial": False, "programme": REDUCES}),
+        ([RICE, DEAR_RICE], {"partial": True, "programme": REDUCES, "family": with_month_left(100_000)}),
+    ],
+)
+def test_each_line_is_answered_under_its_number(lines: list[Line], how: dict[str, Any]) -> None:
+    assert [line.number for line in decided(*lines, **how).lines] == list(range(1, len(lines) + 1))
+
+
+def test_a_basket_cut_down_to_nothing_says_what_would_pass() -> None:
+    assert decided(TOBACCO, DEAR_RICE, partial=True).largest_rupiah == 300_000
+    assert decided(TOBACCO, partial=True, family=with_month_left(70_000)).largest_rupiah == 70_000
+
+
 def test_an_approval_in_part_leaves_the_family_what_it_did_not_pay() -> None:
     decision = decided(FISH, TOBACCO, partial=True)
     assert decision.family is not None

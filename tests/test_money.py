@@ -1,13 +1,14 @@
 """Room in the package, the entitlement and the month; vouchers on top of the month; nothing ever below zero."""
 
 from dataclasses import replace
+from datetime import date
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from authz_service.rules.decide import Decision, decide, largest_approvable
-from authz_service.rules.facts import Family, Month, Programme
+from authz_service.rules.facts import Family, Month, MonthCap, Programme
 from authz_service.rules.money import Room, VoucherUse, binding_limit, month_after, room_of
 from authz_service.vocabulary import PackageCounting
 from tests.builders import (
@@ -214,6 +215,14 @@ def test_rupiah_and_packages_are_taken_each_by_itself() -> None:
     assert decision.voucher_uses == (a_use("vch_2", 0, 1),)
 
 
+def test_a_purchase_takes_one_package_of_the_voucher_that_ends_first() -> None:
+    month = a_month(a_voucher("vch_1", rupiah_left=0), a_voucher("vch_2", rupiah_left=0), packages_used=2)
+    decision = bought(1, a_family(month=month))
+    assert decision.voucher_uses == (a_use("vch_1", 0, 1),)
+    assert decision.room is not None
+    assert decision.room.packages == 1
+
+
 def test_a_voucher_of_rupiah_alone_gives_no_purchase() -> None:
     month = a_month(a_voucher(packages_left=0), used_rupiah=600_000, packages_used=2)
     assert reasons(bought(1, a_family(month=month))) == ["packages_used_up"]
@@ -256,6 +265,38 @@ def test_what_a_voucher_covered_stays_covered_when_its_unused_part_is_gone() -> 
     month = a_month(used_rupiah=650_000, covered_rupiah=50_000, packages_used=3, covered_packages=1)
     left = room(a_family(month=month))
     assert (left.month_rupiah, left.packages) == (0, 0)
+
+
+def test_an_ordinary_package_that_came_back_can_be_used_beside_one_that_a_voucher_covers() -> None:
+    month = a_month(used_rupiah=350_000, covered_rupiah=50_000, packages_used=2, covered_packages=1)
+    left = room(a_family(month=month))
+    assert (left.month_rupiah, left.packages) == (300_000, 1)
+
+
+def test_by_value_a_package_without_a_value_is_our_own_bug() -> None:
+    programme = replace(BY_VALUE, package_rupiah=None)
+    with pytest.raises(ValueError, match=r"^package_counting by_value needs a package value$"):
+        room(programme=programme)
+
+
+FIRST = MonthCap(valid_from=date.min, cap_rupiah=600_000, packages_cap=2)
+RAISED = MonthCap(valid_from=date(2024, 11, 1), cap_rupiah=900_000, packages_cap=3)
+LIFTED = MonthCap(valid_from=date(2025, 1, 1), cap_rupiah=None, packages_cap=None)
+
+
+@pytest.mark.parametrize(
+    ("month", "caps"),
+    [
+        (date(2024, 10, 1), FIRST),
+        (date(2024, 11, 1), RAISED),
+        (date(2024, 12, 1), RAISED),
+        (date(2025, 1, 1), LIFTED),
+        (date(2025, 2, 1), LIFTED),
+    ],
+)
+def test_a_months_caps_are_those_of_the_last_change_before_it(month: date, caps: MonthCap) -> None:
+    assert a_programme(month_caps=(RAISED, LIFTED)).caps_of(month) == caps
+    assert a_programme().caps_of(month) == FIRST
 
 
 def test_a_family_that_missed_a_month_can_use_it_up_with_a_voucher() -> None:

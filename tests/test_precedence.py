@@ -244,12 +244,6 @@ def test_from_the_programme_on_a_decline_says_what_is_left(case: Case) -> None:
     assert "remaining" in case.answer
 
 
-def test_outside_its_dates_nothing_could_be_approved() -> None:
-    largest = {reason: case.decision.largest_rupiah for reason, case in DECLINED.items()}
-    assert largest[DeclineReason.PROGRAMME_NOT_STARTED] == largest[DeclineReason.PROGRAMME_ENDED] == 0
-    assert largest[DeclineReason.MONTHLY_CAP_EXCEEDED] == 50_000
-
-
 SPOILT: dict[DeclineReason, Step] = {
     DeclineReason.MERCHANT_UNKNOWN: the_shop(leaves_on=YESTERDAY),
     DeclineReason.MERCHANT_SUSPENDED: the_shop(status=MerchantStatus.SUSPENDED),
@@ -299,6 +293,18 @@ def _bare(decision: Decision) -> list[str]:
 
 def test_nothing_is_wrong_with_a_good_request() -> None:
     assert A_GOOD_REQUEST.decision.approved
+
+
+def test_a_check_outside_the_basket_lets_nothing_pass_one_of_the_basket_changes_nothing() -> None:
+    largest = {reason: step(A_GOOD_REQUEST).decision.largest_rupiah for reason, step in SPOILT.items()}
+    of_goods = {reason: 300_000 for reason in DeclineReason if reason.endswith("_permitted")}
+    assert largest == dict.fromkeys(DeclineReason, 0) | of_goods | {
+        DeclineReason.TERMINAL_NOT_PERMITTED: 0,
+        DeclineReason.PRICE_ABOVE_CEILING: 300_000,
+        DeclineReason.PACKAGE_CAP_EXCEEDED: 149_999,
+        DeclineReason.ENTITLEMENT_EXCEEDED: 149_999,
+        DeclineReason.MONTHLY_CAP_EXCEEDED: 149_999,
+    }
 
 
 def test_each_reason_can_be_the_only_one() -> None:

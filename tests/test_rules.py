@@ -5,6 +5,7 @@ WITA is UTC+8: its midnight is 16:00Z of the day before.
 
 from datetime import date, datetime, time
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -12,7 +13,7 @@ from authz_service.clock import month_end, month_of
 from authz_service.requests import Line
 from authz_service.rules.decide import decide, largest_approvable
 from authz_service.rules.facts import Ceiling, Family
-from authz_service.rules.goods import ceiling_on
+from authz_service.rules.goods import ceiling_of, ceiling_on
 from authz_service.rules.money import room_of
 from authz_service.vocabulary import AboveCeiling, CardStatus, DetailsRequired, TerminalStatus
 from tests.builders import (
@@ -134,6 +135,9 @@ def test_a_month_ends_with_the_first_instant_of_the_next(month: date, end: str) 
         ("00:00:00", "07:00", "00:00", False),
         ("00:00:00", "00:00", "06:00", True),
         ("06:00:00", "00:00", "06:00", False),
+        # Day and night.
+        ("06:59:59.999999", "07:00", "07:00", True),
+        ("07:00:00", "07:00", "07:00", True),
     ],
 )
 def test_a_shop_sells_from_opening_to_before_closing(local: str, opens: str, closes: str, is_open: bool) -> None:
@@ -142,16 +146,24 @@ def test_a_shop_sells_from_opening_to_before_closing(local: str, opens: str, clo
     assert told(now=f"2024-11-05T{local}+08:00", shop=shop) == reason
 
 
-def test_hours_are_those_of_the_clock_on_the_wall() -> None:
-    """22:30Z is half past six in Samarinda."""
-    shop = a_shop(opens_at=time(6), closes_at=time(20))
-    assert told(now="2024-11-05T22:30:00Z", shop=shop) == APPROVED
-    assert told(now="2024-11-05T12:00:00Z", shop=shop) == ["terminal_not_permitted"]
+@pytest.mark.parametrize(
+    ("zone", "opening", "closing"),
+    [
+        ("Asia/Makassar", "2024-11-05T22:00:00Z", "2024-11-05T12:00:00Z"),
+        ("Asia/Jayapura", "2024-11-05T21:00:00Z", "2024-11-05T11:00:00Z"),
+    ],
+)
+def test_hours_are_those_of_the_clock_on_the_wall(zone: str, opening: str, closing: str) -> None:
+    """The programme's, wherever the server stands: six in the morning is 22:00Z in Samarinda, 21:00Z in Jayapura."""
+    shop, programme = a_shop(opens_at=time(6), closes_at=time(20)), a_programme(zone=ZoneInfo(zone))
+    assert told(now=opening, shop=shop, programme=programme) == APPROVED
+    assert told(now=closing, shop=shop, programme=programme) == ["terminal_not_permitted"]
 
 
 @pytest.mark.parametrize("now", ["2024-11-05T16:00:00Z", "2024-11-05T19:00:00Z"])
-def test_a_shop_without_hours_is_open_at_night(now: str) -> None:
-    assert told(now=now, shop=a_shop(opens_at=None, closes_at=None)) == APPROVED
+@pytest.mark.parametrize(("opens", "closes"), [(None, None), (time(7), None), (None, time(21))])
+def test_a_shop_without_whole_hours_is_open_at_night(now: str, opens: time | None, closes: time | None) -> None:
+    assert told(now=now, shop=a_shop(opens_at=opens, closes_at=closes)) == APPROVED
 
 
 @pytest.mark.parametrize("status", TerminalStatus)
@@ -263,6 +275,11 @@ def test_the_ceiling_is_that_of_the_shops_kecamatan() -> None:
     assert told(eggs, programme=programme, shop=a_shop(district_code="64.72.01")) == ["price_above_ceiling:1"]
 
 
+def test_without_a_shop_the_ceiling_for_all_is_in_force() -> None:
+    programme = a_programme(products=listed(a_product(OF_THE_DISTRICT, FOR_ALL)))
+    assert ceiling_of(a_priced_line("telur ayam ras"), facts(programme=programme, shop=None)) == 30_000
+
+
 def test_elsewhere_a_kecamatans_ceiling_binds_nobody() -> None:
     assert ceiling_on(a_product(OF_THE_DISTRICT), date(2024, 11, 5), "64.72.01") is None
 
@@ -306,6 +323,14 @@ def test_goods_are_bought_by_the_programmes_list(line: Line, reason: list[str]) 
 @pytest.mark.parametrize("category", sorted(a_programme().cash_categories))
 def test_money_is_never_bought(category: str) -> None:
     assert told(a_line(category, 10_000)) == ["cash_not_permitted:1"]
+
+
+@pytest.mark.parametrize(
+    "written",
+    ["Tarik Tunai", "TARIK_TUNAI", "tarik-tunai", " tarik  tunai ", "tarik__tunai", "Tarik - Tunai", "_tunai"],
+)
+def test_money_is_not_bought_under_another_spelling(written: str) -> None:
+    assert told(a_line(written, 10_000)) == ["cash_not_permitted:1"]
 
 
 @pytest.mark.parametrize(

@@ -54,8 +54,8 @@ def counted_rupiah(lines: Sequence[PricedLine], *, partial: bool) -> int:
     return sum(line.counted_rupiah for line in lines if not (partial and line.refused))
 
 
-def fund(lines: Sequence[PricedLine], most_rupiah: int, limit: DeclineReason) -> tuple[LineOutcome, ...]:
-    """Lines funded in their order out of `most_rupiah`; where it runs out the reason is `limit`."""
+def fund(lines: Sequence[PricedLine], most_rupiah: int, limit: DeclineReason | None) -> tuple[LineOutcome, ...]:
+    """Lines funded in their order out of `most_rupiah`; where it runs out the reason is `limit`, None if it cannot."""
     left_rupiah = most_rupiah
     outcomes: list[LineOutcome] = []
     for line in lines:
@@ -84,7 +84,7 @@ def _priced(number: int, line: Line, facts: Facts) -> PricedLine:
     )
 
 
-def _funded(line: PricedLine, left_rupiah: int, limit: DeclineReason) -> LineOutcome:
+def _funded(line: PricedLine, left_rupiah: int, limit: DeclineReason | None) -> LineOutcome:
     if line.refused is not None:
         return _rejected(line.number, line.refused)
     approved_rupiah = min(line.counted_rupiah, left_rupiah)

@@ -76,7 +76,7 @@ def decide(purchase: Purchase, facts: Facts) -> Decision:
         refusals += [Refusal(reason=reason) for reason in exceeded_limits(counted, room)]
         if refusals:
             return _declined(purchase, facts, refusals, room=room, largest_rupiah=largest_rupiah)
-        outcomes = fund(lines, counted, DeclineReason.PACKAGE_CAP_EXCEEDED)
+        outcomes = fund(lines, counted, None)
 
     # Every rule has agreed. After this point the hold must succeed.
     return _approved(purchase, facts, family, outcomes, refusals)
@@ -139,4 +139,5 @@ def _is_cash(line: PricedLine) -> bool:
 
 
 def _in_precedence(refusals: list[Refusal]) -> list[Refusal]:
-    return sorted(refusals, key=lambda refusal: (PRECEDENCE[refusal.reason], refusal.line or 0))
+    """Within one reason the lines stay as they came, which is their order."""
+    return sorted(refusals, key=lambda refusal: PRECEDENCE[refusal.reason])

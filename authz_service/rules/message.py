@@ -11,7 +11,7 @@ from authz_service.rules.decide import Decision, Refusal
 from authz_service.rules.facts import Facts, Programme
 from authz_service.rules.goods import ceiling_of
 from authz_service.rules.money import Room
-from authz_service.vocabulary import in_rupiah
+from authz_service.vocabulary import PackageCounting, in_rupiah
 
 _MONTHS: Final = (
     "Januari", "Februari", "Maret", "April", "Mei", "Juni",
@@ -21,6 +21,7 @@ _MONEY: Final = frozenset(
     {
         DeclineReason.PACKAGE_CAP_EXCEEDED,
         DeclineReason.ENTITLEMENT_EXCEEDED,
+        DeclineReason.PACKAGES_USED_UP,
         DeclineReason.MONTHLY_CAP_EXCEEDED,
     }
 )
@@ -47,30 +48,36 @@ def _says_it_already(first: Refusal, decision: Decision) -> bool:
 
 
 def balance_message(facts: Facts, first: Refusal | None, room: Room | None) -> str:
-    """What the family has, and what stands in the way of using it."""
-    if first is None:
-        return left_message(room, facts) if room is not None else ""
-    said = refusal_message(first, facts, room, None)
-    return said if room is None else f"{said} Sisa bantuan {in_rupiah(room.programme_rupiah)}."
+    """What the family has, and what stands in the way of using it: a shop, card, family or date, never money."""
+    in_the_way = "" if first is None else refusal_message(first, facts, None, None)
+    if room is None:
+        return in_the_way
+    return f"{in_the_way} {_in_all(room)}" if in_the_way else left_message(room, facts)
 
 
 def left_message(room: Room, facts: Facts) -> str:
-    """What the family still has, this month and in all; and whom to ask when the month's purchases are used up."""
-    in_all = f"Sisa bantuan {in_rupiah(room.programme_rupiah)}."
-    if room.packages == 0 and room.programme_rupiah > 0 and facts.family is not None:
-        companion = facts.family.companion_label
-        return f"Jatah belanja bulan ini sudah habis; jika sangat perlu, hubungi pendamping {companion}. {in_all}"
+    """What the family still has, this month and in all; and whom to ask when the month's purchases are used up.
+
+    By value a package is shared by many purchases, so how many are left is not how often the family may come.
+    """
+    if room.packages_rupiah == 0 and room.programme_rupiah > 0 and facts.family is not None:
+        used_up = "Jatah belanja bulan ini sudah habis; jika sangat perlu, hubungi pendamping"
+        return f"{used_up} {facts.family.companion_label}. {_in_all(room)}"
     month = []
     if room.month_rupiah is not None:
         month.append(f"Sisa bulan ini {in_rupiah(room.month_rupiah)}")
-    if room.packages is not None:
+    if room.packages is not None and facts.programme.package_counting is PackageCounting.PER_PURCHASE:
         month.append(f"{room.packages} kali belanja lagi")
-    return f"{', '.join(month)}. {in_all}" if month else in_all
+    return f"{', '.join(month)}. {_in_all(room)}" if month else _in_all(room)
+
+
+def _in_all(room: Room) -> str:
+    return f"Sisa bantuan {in_rupiah(room.programme_rupiah)}."
 
 
 def refusal_message(refusal: Refusal, facts: Facts, room: Room | None, line: Line | None) -> str:
     """The Indonesian sentence of one failed check, with this family's and this shop's figures."""
-    return refusal.reason.indonesian.format_map(_Words(facts, room, line, number=refusal.line or 1))
+    return refusal.reason.indonesian.format_map(_Words(facts, room, line, number=refusal.line))
 
 
 def line_of(lines: Sequence[Line], refusal: Refusal) -> Line | None:
@@ -78,11 +85,11 @@ def line_of(lines: Sequence[Line], refusal: Refusal) -> Line | None:
 
 
 class _Words(dict[str, str]):
-    """The names that a sentence may ask for; each is made only when it is asked."""
+    """The names that a sentence may ask for; each is made only when it is asked, and none is ever left blank."""
 
-    def __init__(self, facts: Facts, room: Room | None, line: Line | None, *, number: int) -> None:
-        super().__init__(line=str(number))
-        self._facts, self._room, self._line = facts, room, line
+    def __init__(self, facts: Facts, room: Room | None, line: Line | None, *, number: int | None) -> None:
+        super().__init__()
+        self._facts, self._room, self._line, self._number = facts, room, line, number
 
     def __missing__(self, name: str) -> str:
         programme = self._facts.programme
@@ -95,21 +102,27 @@ class _Words(dict[str, str]):
                 return in_words(programme.ends_at - timedelta(microseconds=1), programme.zone)
             case "goods":
                 return _goods(programme)
-            case "companion":
-                return self._facts.family.companion_label if self._facts.family else ""
-            case "ceiling":
-                ceiling_rupiah = ceiling_of(self._line, self._facts) if self._line else None
-                return in_rupiah(ceiling_rupiah or 0)
-            case "unit":
-                return (self._line.unit if self._line else None) or ""
+            case "line" if self._number:
+                return str(self._number)
+            case "companion" if self._facts.family:
+                return self._facts.family.companion_label
+            case "ceiling" if self._line:
+                return _limit(ceiling_of(self._line, self._facts))
+            case "unit" if self._line:
+                return str(self._line.unit)
             case "package" if self._room:
-                return in_rupiah(self._room.package_rupiah or 0)
+                return _limit(self._room.package_rupiah)
             case "month_left" if self._room:
-                return in_rupiah(self._room.month_rupiah or 0)
+                return _limit(self._room.month_rupiah)
             case "programme_left" if self._room:
                 return in_rupiah(self._room.programme_rupiah)
             case _:
                 raise KeyError(name)
+
+
+def _limit(rupiah: int | None) -> str:
+    """A limit that stood in the way is there; None is for the types alone."""
+    return in_rupiah(rupiah or 0)
 
 
 def in_words(instant: datetime, zone: ZoneInfo) -> str:

@@ -31,9 +31,9 @@ def terminal_is_permitted(facts: Facts) -> DeclineReason | None:
 def _shop_is_open(facts: Facts) -> bool:
     """From opening to before closing; past midnight where it closes before it opens; all day where both are equal."""
     shop = facts.shop
-    if shop is None or shop.opens_at is None or shop.closes_at is None or shop.opens_at == shop.closes_at:
+    if shop is None or shop.opens_at is None or shop.closes_at is None:
         return True
     local = facts.now.astimezone(facts.programme.zone).time()
-    if shop.opens_at <= shop.closes_at:
+    if shop.opens_at < shop.closes_at:
         return shop.opens_at <= local < shop.closes_at
     return local >= shop.opens_at or local < shop.closes_at

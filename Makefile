@@ -7,7 +7,7 @@ PIP = .venv/bin/python -m pip -qq --disable-pip-version-check --no-input
 COMPILE = uv pip compile pyproject.toml --quiet --generate-hashes --no-emit-index-url --python-version 3.11 \
 	--universal --no-annotate --no-header
 
-.PHONY: help demo serve test mutants check lock clean
+.PHONY: help demo serve test mutants check docs lock clean
 
 help:
 	@echo "make demo    the programme of 2024 in about a minute, then the service on port 8000 (ARGS=--no-serve: without)"
@@ -15,6 +15,7 @@ help:
 	@echo "make test    all tests (ARGS=tests/test_embedded.py: some of them)"
 	@echo "make mutants whether the tests notice every small change to the money rules (two minutes)"
 	@echo "make check   format, lint, types, direction of imports"
+	@echo "make docs    draws docs/hold-states.md from the code"
 	@echo "make lock    renews the lock files (ARGS=--upgrade: with the newest versions)"
 	@echo "make clean   removes .venv, var and what tools left behind"
 
@@ -35,6 +36,9 @@ check: .venv/installed
 	@.venv/bin/ruff check .
 	@.venv/bin/mypy --strict authz_service tests
 	@.venv/bin/lint-imports
+
+docs: .venv/installed
+	@.venv/bin/python -m tests.hold_states
 
 # The file `installed` is written last: without it the last installation was cut short, and the venv is made anew.
 .venv/installed: requirements.lock pyproject.toml

@@ -19,7 +19,15 @@ from authz_service.declines import APPROVED, DeclineReason
 from authz_service.desk import Alert, Desk, Given
 from authz_service.holds import Change, Hold, Move, capture
 from authz_service.later_calls import expiry, later_call, reversal
-from authz_service.problems import KeyReused, NotYours, Problem, RequestReversed, StanAlreadyUsed, Unauthenticated
+from authz_service.problems import (
+    KeyReused,
+    NotYours,
+    OutcomeUnknown,
+    Problem,
+    RequestReversed,
+    StanAlreadyUsed,
+    Unauthenticated,
+)
 from authz_service.requests import BalanceInquiry, Capture, Expiry, Purchase, Refund, Reversal, Void
 from authz_service.rules.decide import WINDOW_RULES, Decision, Refusal, decide, identity_refusals, largest_approvable
 from authz_service.rules.facts import Facts, Terminal
@@ -66,6 +74,8 @@ def _known(asked: Asked, row: asyncpg.Record) -> Answer | Problem:
         return RequestReversed("a reversal came for this Idempotency-Key")
     if row["known_fingerprint"] != asked.fingerprint:
         return KeyReused("the key was used for a request with other content")
+    if row["known_answer"] is None:
+        return OutcomeUnknown("the stored answer cannot be found; operators see it in the audit")
     status: int = row["known_status"]
     return Answer(status=status, body=row["known_answer"], replayed=True, problem=status >= HTTPStatus.BAD_REQUEST)
 

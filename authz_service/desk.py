@@ -93,6 +93,8 @@ class Desk:
             card = Card(
                 card_id=CardId(row["card_id"]), status=CardStatus(row["card_status"]), expires_on=row["card_expires_on"]
             )
+            if family is None:
+                raise LookupError("the card's family is not there: nothing true can be said of it")
         return Facts(
             now=self.now,
             today=self.now.astimezone(self.reference.programme.zone).date(),

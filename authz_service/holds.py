@@ -1,14 +1,6 @@
 """The later life of a hold: one state machine, pure. Every event that ends or changes a hold is a function here.
 
-    held ──capture──▶ partly_captured ──capture──▶ captured
-      │                    ├──────────void───────▶ captured
-      │                    └─────────expire──────▶ captured
-      ├──capture (final)─────────────────────────▶ captured
-      ├──void────────────────────────────────────▶ voided
-      ├──expire──────────────────────────────────▶ expired
-      └──reverse─────────────────────────────────▶ reversed   (partly_captured ▶ captured)
-
-A refund changes no state: it takes from what was captured.
+`docs/hold-states.md` is drawn from them (`make docs`). A refund changes no state: it takes from what was captured.
 
 What is given back goes to the entitlement and to the allowance of the month that was charged; vouchers get theirs
 back first, in reverse of the order in which they were used. The package is given back once, when nothing is held any

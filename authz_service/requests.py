@@ -34,14 +34,20 @@ CARD_DIGITS: Final = 15
 BETWEEN_DIGITS: Final = re.compile(r"(?<=[0-9])[^0-9A-Za-z]+(?=[0-9])")
 LONG_NUMBER: Final = re.compile(r"[0-9]{15}")
 """Longer than a GTIN, no longer than a card number or a NIK."""
+PIN_BLOCK: Final = re.compile(r"[0-9A-Fa-f]{16}")
+"""As a till has it beside its `pin_block`."""
 EARLIEST_YEAR: Final = 2000
 LATEST_YEAR: Final = 2100
 QUANTITY_PATTERN: Final = r"^[0-9]{1,9}(\.[0-9]{1,3})?$"
 
 
 def _is_a_label(text: str) -> str:
-    if len(text) >= CARD_DIGITS and LONG_NUMBER.search(BETWEEN_DIGITS.sub("", normalize("NFKC", text))):
-        raise PydanticCustomError("long_number", "A number as long as a card's has no place here")
+    if len(text) >= CARD_DIGITS:
+        plain = normalize("NFKC", text)
+        if LONG_NUMBER.search(BETWEEN_DIGITS.sub("", plain)):
+            raise PydanticCustomError("long_number", "A number as long as a card's has no place here")
+        if PIN_BLOCK.search(plain):
+            raise PydanticCustomError("pin_block", "What could be a PIN block has no place here")
     return _without_control_characters(text)
 
 

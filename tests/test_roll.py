@@ -1,4 +1,4 @@
-"""A family leaves: nothing new is approved, what is open is honoured, the rest is unallocated (incident 15)."""
+"""A family leaves: what is unspent is unallocated (what is in flight then: `incidents/test_time_and_families.py`)."""
 
 import os
 
@@ -24,16 +24,6 @@ async def test_what_is_unspent_is_unallocated_at_once_when_nothing_is_held(world
     assert await world.wallet() == (0, 0, 150000)
     declined = await world.authorise()
     assert (declined["reason"], declined["largest_approvable_amount"]) == ("beneficiary_removed", 0)
-    await world.books_balance()
-
-
-async def test_an_open_hold_is_honoured_and_the_rest_leaves_when_it_is_captured(world: World) -> None:
-    held = await world.authorise()
-    assert await removed(world) == 0
-    assert (await world.authorise())["reason"] == "beneficiary_removed"
-    assert await world.wallet() == (1650000, 150000, 0)
-    assert (await world.capture(held["id"])).status == 201
-    assert await world.wallet() == (0, 0, 150000)
     await world.books_balance()
 
 

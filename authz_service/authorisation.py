@@ -51,7 +51,7 @@ def _decide_one(desk: Desk, asked: Asked, row: asyncpg.Record) -> None:
         return desk.give(asked, Unauthenticated("the terminal key was revoked"))
     if row["known_fingerprint"] is not None:
         return desk.give(asked, _known(asked, row))
-    if desk.meets_its_twin(asked):
+    if desk.meets_its_twin(asked, row):
         return desk.postponed.append(asked)
     if not _is_of(body, terminal):
         return desk.give(asked, NotYours("merchant_id or terminal_id is not that of the terminal key"))

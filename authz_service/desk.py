@@ -65,11 +65,13 @@ class Desk:
                 written.append(family.record)
         return [*written, self.nobody] if NOBODY in self.written else written
 
-    def meets_its_twin(self, asked: Asked) -> bool:
+    def meets_its_twin(self, asked: Asked, row: asyncpg.Record) -> bool:
         """Another of this batch has the same STAN, or reverses this one: this one is decided once that is known."""
         body, terminal_id = asked.body, asked.principal.terminal_id
         names: set[tuple[str, object]] = {
-            (terminal_id, digest) for digest in (asked.key_digest, asked.original_digest) if digest is not None
+            (terminal_id, digest)
+            for digest in (asked.key_digest, asked.original_digest, row["twin_key_digest"])
+            if digest is not None
         }
         if isinstance(body, Purchase | Reversal) and body.stan is not None and not asked.dry_run:
             names.add((terminal_id, (body.stan, body.terminal_time)))

@@ -54,9 +54,9 @@ class Boundary:
 A_VOUCHER_OF_OCTOBER = """
 UPDATE programme SET month_cap_rupiah = 999;
 INSERT INTO voucher (programme_id, voucher_id, beneficiary_id, companion_id, month, extra_rupiah, extra_packages,
-                     used_rupiah, packages_used, reason, created_at, expires_at)
+                     used_rupiah, packages_used, reason, created_at, approved_at, expires_at)
 SELECT programme_id, 'vch_of_' || beneficiary_id, beneficiary_id, companion_id, '2024-10-01', 1, 0,
-       0, 0, 'anak sakit', '2024-10-01T00:00:00+08:00', '{until}'
+       0, 0, 'anak sakit', '2024-10-01T00:00:00+08:00', '2024-10-01T00:00:00+08:00', '{until}'
   FROM beneficiary
 """
 """Every family's, without which it cannot buy for Rp1.000."""

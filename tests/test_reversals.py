@@ -1,5 +1,6 @@
 """A reversal is always answered 201, and what it names is dead from then on, whatever was answered before."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -36,6 +37,18 @@ async def test_a_repeat_gets_the_answer_of_the_first_also_under_a_new_key(world:
     again = await world.reverse(stan="999999", terminal_time="2024-10-07T09:00:00+08:00")
     assert never.raw == again.raw
     assert await world.wallet() == (1800000, 0, 0)
+    await world.books_balance()
+
+
+async def test_reversals_by_either_name_at_once_are_one(world: World) -> None:
+    """One names the key, the other the STAN; decided in one batch, they say the same."""
+    for round_ in range(20):
+        key, body = f"k{round_}", world.a_purchase(card_number=world.tills.cards[round_].card_number)
+        await world.sell(body, key)
+        names = [{"idempotency_key": key}, by_stan(body)] * 2
+        replies = await asyncio.gather(*(world.reverse(**name) for name in names))
+        assert {reply.status for reply in replies} == {201}
+        assert len({reply.raw for reply in replies}) == 1
     await world.books_balance()
 
 

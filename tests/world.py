@@ -101,6 +101,8 @@ class World:
     clock: ShiftedClock
     tills: SandboxTills
     settings: Settings
+    service: Service | None = None
+    """Where it runs in this process."""
     _numbers: "count[int]" = field(default_factory=lambda: count(1))
 
     @property
@@ -265,7 +267,8 @@ async def running(
             **settings,
         }
     )
-    server = uvicorn.Server(uvicorn.Config(Service(chosen), port=0, log_level="error", ws="none"))
+    service = Service(chosen)
+    server = uvicorn.Server(uvicorn.Config(service, port=0, log_level="error", ws="none"))
     serving = asyncio.create_task(server.serve())
     while not server.started:
         assert not serving.done(), "the service did not start"
@@ -274,7 +277,7 @@ async def running(
     database = await asyncpg.connect(database_url)
     try:
         async with aiohttp.ClientSession() as http:
-            yield World(f"http://127.0.0.1:{port}", http, database, clock, tills, chosen)
+            yield World(f"http://127.0.0.1:{port}", http, database, clock, tills, chosen, service)
     finally:
         await database.close()
         server.should_exit = True

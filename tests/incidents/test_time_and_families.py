@@ -60,7 +60,12 @@ async def test_10_a_timed_out_transfer_did_not_give_the_position_back(world: Wor
 
     shown = await world.get(f"/v1/authorizations/{on_the_voucher['id']}")
     assert (shown["status"], shown["held_amount"], shown["vouchers_used"]) == ("expired", 0, [])
-    assert shown["events"][-1] == {"type": "expired", "amount": 150000, "created_at": on_the_voucher["expires_at"]}
+    assert shown["events"][-1] == {
+        "type": "expired",
+        "amount": 150000,
+        "created_at": on_the_voucher["expires_at"],
+        "vouchers_returned": on_the_voucher["vouchers_used"],
+    }
     assert await events(world, partly["id"]) == [("authorised", 300000), ("captured", 100000), ("expired", 200000)]
     body = world.a_purchase(amount=300000)
     dry = await world.post("/v1/authorizations?dry_run=true", body)

@@ -7,6 +7,8 @@ from typing import Annotated, Final
 import typer
 
 from authz_service.clock import SystemClock
+from authz_service.commands.cap import cap
+from authz_service.commands.family import family
 from authz_service.commands.place import console, now_of, office, refusals, servers, settings_given, url_of
 from authz_service.commands.programme import programme
 from authz_service.database import migrate
@@ -22,6 +24,8 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 ledger = typer.Typer(no_args_is_help=True, help="The books.")
 app.add_typer(ledger, name="ledger")
 app.add_typer(programme, name="programme")
+app.add_typer(family, name="family")
+app.add_typer(cap, name="cap")
 SEED: Final = 2024
 
 

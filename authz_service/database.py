@@ -24,6 +24,7 @@ REVISION: Final = "0003"
 """The newest file in `alembic/versions`; a test compares. Revisions are numbers that sort."""
 OLDEST_POSTGRESQL: Final = 15
 _UTC: Final = {"timezone": "UTC"}
+_LIMITS: Final = "SELECT set_config('lock_timeout', $1, true), set_config('statement_timeout', $1, true)"
 _MIGRATION_WAIT: Final = "60s"
 """How long a second `authz migrate` waits for the first; what a migration does has a shorter limit of its own."""
 
@@ -41,6 +42,11 @@ async def connect_hot(settings: Settings, url: str) -> "asyncpg.Connection[async
 async def connect_office(settings: Settings, url: str) -> "asyncpg.Connection[asyncpg.Record]":
     """One connection for an operator's command; each statement of it sets its own limits."""
     return await _connect(settings, url, {"application_name": "authz-cli"})
+
+
+async def limit_waits(connection: Connection, settings: Settings) -> None:
+    """Until the transaction ends, an operator's statement and its locks are waited for as long as the office may."""
+    await connection.execute(_LIMITS, f"{settings.office_statement_timeout_ms}ms")
 
 
 async def open_office_pool(settings: Settings, url: str) -> "OfficePool":

@@ -18,6 +18,7 @@ from authz_service.ledger.postings import Parties, effect_on_wallet, of_hold, re
 from authz_service.registry import Reference
 from authz_service.rules.decide import Decision
 from authz_service.rules.facts import Family, Month, Programme, Voucher
+from authz_service.rules.family import status_at
 from authz_service.rules.money import VoucherUse
 from authz_service.vocabulary import (
     AuthorisationId,
@@ -167,9 +168,8 @@ def family_at_work(
 
 
 def _status(row: asyncpg.Record, now: datetime) -> BeneficiaryStatus:
-    """A dated change holds from its instant on, whether or not anybody has written it yet."""
-    is_due = row["next_status_at"] is not None and row["next_status_at"] <= now
-    return BeneficiaryStatus(row["next_status"] if is_due else row["beneficiary_status"])
+    next_status = BeneficiaryStatus(row["next_status"]) if row["next_status"] is not None else None
+    return status_at(now, BeneficiaryStatus(row["beneficiary_status"]), next_status, row["next_status_at"])
 
 
 def target_hold(row: asyncpg.Record) -> Hold | None:

@@ -52,12 +52,14 @@ async def sweep_to_the_end(settings: Settings, programme_id: ProgrammeId, clock:
         )
         serving = asyncio.create_task(lane.serve())
         stack.push_async_callback(_ended, serving)
-        await _sweep(Sweeper(settings=settings, room=room, pool=pool, clock=clock), programme_id)
+        sweeper = Sweeper(settings=settings, room=room, pool=pool, clock=clock, chance=chance)
+        await _sweep(sweeper, programme_id)
 
 
 async def _sweep(sweeper: Sweeper, programme_id: ProgrammeId) -> None:
     until = monotonic_seconds() + sweeper.settings.closing_sweep_seconds
     while monotonic_seconds() < until:
+        await sweeper.change_families(programme_id)
         if await sweeper.sweep(programme_id, _BEGINNING) != _BEGINNING:
             return
         # Not all were visited, or somebody was faster.

@@ -117,7 +117,7 @@ async def _start(settings: Settings, framework: FastAPI, stack: AsyncExitStack) 
     for lane in lanes:
         await lane.connected()
     tasks = [asyncio.create_task(lane.serve()) for lane in lanes]
-    sweeper = Sweeper(settings=settings, room=room, pool=pool, clock=clock)
+    sweeper = Sweeper(settings=settings, room=room, pool=pool, clock=clock, chance=os.urandom)
     helpers = [hint.tell_for_ever(), registry.follow(), sweeper.sweep_for_ever()]
     tasks += map(asyncio.create_task, helpers)
     stack.push_async_callback(_stop, tasks)

@@ -89,7 +89,10 @@ def _as_instant(text: object) -> datetime:
 
 Rupiah = Annotated[int, Field(gt=0, le=MONEY_LIMIT_RUPIAH)]
 Label = Annotated[str, StringConstraints(min_length=1, max_length=64), AfterValidator(_is_a_label)]
+Reason = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_is_a_label)]
 CardNumber = Annotated[str, StringConstraints(pattern=r"^[0-9]{12,19}$")]
+Nik = Annotated[str, StringConstraints(pattern=r"^[0-9]{16}$")]
+"""Nothing in it can be checked: the kecamatan is that of the first registration, and there is no check digit."""
 Stan = Annotated[str, StringConstraints(pattern=r"^[0-9]{6}$")]
 Instant = Annotated[
     AwareDatetime,
@@ -185,7 +188,7 @@ class Void:
 
     __pydantic_config__ = STRICT
 
-    reason: Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_is_a_label)] | None = None
+    reason: Reason | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -195,7 +198,7 @@ class Refund:
     __pydantic_config__ = STRICT
 
     amount: Rupiah
-    reason: Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_is_a_label)]
+    reason: Reason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

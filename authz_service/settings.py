@@ -90,6 +90,8 @@ class Settings(BaseSettings):
     """An unknown terminal key causes at most one look into the database in this time."""
     sweep_seconds: float = 30.0
     sweep_families: int = 100
+    due_changes: int = 100
+    """Families whose dated change is written in one round of the sweeper; decisions follow it without that."""
     shutdown_seconds: float = 5.0
 
     @field_validator("redis_url")

@@ -1,4 +1,7 @@
-"""Writes the end of expired holds of families that nobody visits. A hold is over at its time without this, too."""
+"""Writes what came with time for families that nobody visits: the end of holds, and changes whose day has come.
+
+Decisions follow both at their instant without this.
+"""
 
 import asyncio
 from dataclasses import dataclass
@@ -11,8 +14,9 @@ import structlog
 from authz_service.clock import Clock, monotonic_seconds
 from authz_service.registry import Principal
 from authz_service.requests import Expiry
+from authz_service.roll.due import apply_due
 from authz_service.settings import Settings
-from authz_service.vocabulary import MerchantId, ProgrammeId, TerminalId
+from authz_service.vocabulary import Chance, MerchantId, ProgrammeId, TerminalId
 from authz_service.waiting import Asked, WaitingRoom
 
 log = structlog.get_logger()
@@ -36,6 +40,7 @@ class Sweeper:
     room: WaitingRoom
     pool: asyncpg.Pool
     clock: Clock
+    chance: Chance
 
     async def sweep_for_ever(self) -> None:
         swept: dict[ProgrammeId, datetime] = {}
@@ -46,6 +51,7 @@ class Sweeper:
                     programmes = [row[0] for row in await connection.fetch("SELECT programme_id FROM programme")]
                 for programme_id in programmes:
                     swept[programme_id] = await self.sweep(programme_id, swept.get(programme_id, _BEGINNING))
+                    await self.change_families(programme_id)
             except Exception as fault:  # noqa: BLE001  (this loop must outlive whatever goes wrong in one round)
                 log.warning("sweep_failed", error=type(fault).__name__)
 
@@ -61,6 +67,17 @@ class Sweeper:
             ):
                 return since
         return since if len(due) == self.settings.sweep_families else now
+
+    async def change_families(self, programme_id: ProgrammeId) -> None:
+        """The changes of at most `due_changes` families whose day has come are written."""
+        async with self.pool.acquire() as connection:
+            await apply_due(
+                connection,
+                programme_id=programme_id,
+                now=self.clock.at(await connection.fetchval("SELECT clock_timestamp()")),
+                chance=self.chance,
+                limit=self.settings.due_changes,
+            )
 
     async def _visit(self, row: asyncpg.Record) -> None:
         await self.room.answer(

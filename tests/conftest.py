@@ -20,6 +20,7 @@ from authz_service.enrolment.sandbox import SandboxTills
 from authz_service.keys import Keys
 from authz_service.settings import SANDBOX_ROOT_KEY
 from tests.harm import Premises, Valkey
+from tests.operators import Operator
 from tests.world import PROGRAMME, WITA, World, running
 
 _numbers = count(1)
@@ -140,6 +141,12 @@ def valkey() -> Iterator[Valkey]:
         yield Valkey(path, process)
         process.kill()
         process.wait()
+
+
+@pytest.fixture
+def operator(world: World) -> Operator:
+    """Somebody at the programme's office, while the tills are open."""
+    return Operator(world, world.database)
 
 
 async def _enrol(url: str) -> SandboxTills:

@@ -26,7 +26,6 @@ from authz_service.ledger.book import AllowanceUse, FamilyRecord, record
 from authz_service.ledger.entries import BooksBusy, enter
 from authz_service.ledger.postings import Parties, effect_on_wallet, of_hold, payout
 from authz_service.payouts import PayoutRefused, Settled, settle
-from authz_service.roll import remove
 from authz_service.vocabulary import (
     AuthorisationId,
     BeneficiaryId,
@@ -37,6 +36,7 @@ from authz_service.vocabulary import (
     TransferKind,
 )
 from tests.conftest import Cluster, EnrolledTemplate, _database
+from tests.operators import Operator
 from tests.world import PROGRAMME, WITA, Reply, World, running
 
 SAMARINDA: Final = ProgrammeId(PROGRAMME)
@@ -277,11 +277,8 @@ async def test_a_family_that_is_locked_too_long_is_said_and_nothing_is_written(w
 
 
 async def test_what_removed_families_returned_meanwhile_is_told_apart(world: World) -> None:
-    gone = BeneficiaryId(world.card.beneficiary_id)
     await world.authorise(capture=True)
-    await remove(
-        world.database, programme_id=PROGRAMME, beneficiary_id=gone, reason="pindah", now=world.now, chance=os.urandom
-    )
+    await Operator(world, world.database).remove(reason="pindah")
     world.at(LONG_AFTER)
     await settled(world)
     statement = (await closed(world)).statement
@@ -392,9 +389,7 @@ async def test_a_refund_that_was_decided_before_the_close_and_is_written_after_i
     """Its statement's snapshot is older than the close, and the close has nothing to take from the family."""
     sold = await world.authorise(capture=True)
     who = BeneficiaryId(world.card.beneficiary_id)
-    await remove(
-        world.database, programme_id=PROGRAMME, beneficiary_id=who, reason="pindah", now=world.now, chance=os.urandom
-    )
+    await Operator(world, world.database).remove(reason="pindah")
     assert await world.wallet() == (0, 0, 150_000)
     world.at(LONG_AFTER)
     await settled(world)

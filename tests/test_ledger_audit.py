@@ -307,6 +307,24 @@ FORGERIES: Final = {
     "keys_have_their_authorisation": (
         "UPDATE request_key SET authorisation_id = 'auth_nobody' WHERE answer IS NOT NULL",
     ),
+    "families_have_one_grant": (f"{ONCE_MORE} {THE_GRANT}",),
+    "removed_families_keep_nothing": (
+        f"UPDATE beneficiary SET status = 'removed' WHERE beneficiary_id = {ANOTHER_FAMILY}",
+    ),
+    "removals_are_final": (
+        (
+            "UPDATE beneficiary SET status = 'removed', next_status = 'active', next_status_at = '2030-01-01'"
+            f" WHERE {A_FAMILY}"
+        ),
+    ),
+    "merged_families_are_removed_and_survived": (
+        f"UPDATE beneficiary SET merged_into = {ANOTHER_FAMILY} WHERE {A_FAMILY}",
+        f"UPDATE beneficiary SET status = 'removed', merged_into = 'ben_nobody' WHERE {A_FAMILY}",
+    ),
+    "changes_have_a_family": (
+        """INSERT INTO family_change VALUES ('samarinda-2024', 'chg_1', 'ben_nobody', 'suspend', '2024-10-07', 'uji',
+                                             'dinsos', '{}', '2024-10-07')""",
+    ),
     "closed_programmes_are_empty": (f"UPDATE programme SET ends_at = '{A_MORNING}', closed_at = '2024-10-09'",),
     "nothing_moves_after_the_close": (f"UPDATE programme SET ends_at = '{A_MORNING}', closed_at = '{A_MORNING}'",),
 }

@@ -22,14 +22,17 @@ from authz_service.embedded import EmbeddedError, embedded_servers
 from authz_service.enrolment.edition import EnrolmentRefused
 from authz_service.ledger.entries import BooksBusy
 from authz_service.payouts import PayoutRefused
+from authz_service.roll.orders import RollRefused
 from authz_service.serving import NotServedError
 from authz_service.settings import SANDBOX_ROOT_KEY, Settings
+from authz_service.terms import TermsRefused
 from authz_service.vocabulary import ProgrammeId
 
 console = Console()
 REFUSALS: Final = (
     *(DatabaseUnusable, EmbeddedError, EnrolmentRefused, NotServedError, DemoFailedError),
     *(BooksBusy, BooksDoNotTie, ClosingRefused, NotClosedYet, PayoutRefused, StatementNotWritten),
+    *(RollRefused, TermsRefused),
 )
 
 

@@ -1,6 +1,7 @@
-"""The operators' side: what they change in the database while the programme runs, and what the plan must know of it.
+"""The operators' side: what they change while the programme runs, and what the plan must know of it.
 
-Plain statements for what has no command yet; the triggers raise the versions that decisions compare.
+Families and cards change as by `authz family`. Shops have no command yet: plain statements, and the triggers raise
+the versions that decisions compare.
 """
 
 import asyncio
@@ -24,9 +25,11 @@ from authz_service.demo.plan import (
 )
 from authz_service.demo.town import DemoFailedError, Family, Shop, Terms, Town
 from authz_service.enrolment.sandbox import SandboxTerminal, SandboxTills
-from authz_service.keys import KEY_ID, Keys
-from authz_service.roll import remove
-from authz_service.vocabulary import CHANCE_BYTES, BeneficiaryId, BeneficiaryStatus, Chance, new_id
+from authz_service.keys import Keys
+from authz_service.roll.cards import CardFromTheBank, new_card, set_card_status
+from authz_service.roll.orders import Here, Order
+from authz_service.roll.status import remove, resume, suspend
+from authz_service.vocabulary import BeneficiaryId, BeneficiaryStatus, CardId, CardStatus, Chance
 from authz_service.vouching import vouch
 
 _TERMS: Final = """
@@ -38,18 +41,19 @@ _HOURS: Final = """
 -- When each shop opens and closes.
 SELECT merchant_id, opens_at, closes_at FROM merchant WHERE programme_id = $1
 """
-_SET_CARD_STATUS: Final = "UPDATE card SET status = $3 WHERE programme_id = $1 AND card_digest = $2"
+_CARD: Final = "SELECT card_id FROM card WHERE programme_id = $1 AND card_digest = $2"
 _SET_CARD_EXPIRY: Final = "UPDATE card SET expires_on = $3 WHERE programme_id = $1 AND card_digest = $2"
-_ISSUE_CARD: Final = """
--- A further card of a family, valid as long as the programme's other cards.
-INSERT INTO card (programme_id, card_id, beneficiary_id, card_digest, key_id, last_four, status, expires_on)
-SELECT $1, $2, $3, $4, $5, $6, $7, max(expires_on) FROM card WHERE programme_id = $1
-"""
-_SET_FAMILY_STATUS: Final = "UPDATE beneficiary SET status = $3 WHERE programme_id = $1 AND beneficiary_id = $2"
 _SET_SHOP_STATUS: Final = "UPDATE merchant SET status = $3 WHERE programme_id = $1 AND merchant_id = $2"
 _SET_SHOP_LEAVES: Final = "UPDATE merchant SET leaves_on = $3 WHERE programme_id = $1 AND merchant_id = $2"
 _SET_SHOP_CLOSES: Final = "UPDATE merchant SET closes_at = $3 WHERE programme_id = $1 AND merchant_id = $2"
-ONE_ROW: Final = frozenset({"UPDATE 1", "INSERT 0 1"})
+_BECOMING: Final = {
+    BeneficiaryStatus.ACTIVE: (resume, "data sudah diverifikasi"),
+    BeneficiaryStatus.SUSPENDED: (suspend, "verifikasi data"),
+    BeneficiaryStatus.REMOVED: (remove, "verifikasi data"),
+}
+"""The status that a story wants → who brings it about, and why."""
+_DINSOS: Final = "dinsos"
+_CARD_DESK: Final = "meja kartu bank"
 
 
 class Office:
@@ -88,22 +92,16 @@ class Office:
         """The change is in the database; whatever is decided from now on knows of it."""
         match change:
             case CardStatusSet(card_number=number, status=status):
-                await self._write(_SET_CARD_STATUS, self._keys.card_digest(number), status)
+                await self._set_card(number, status)
             case CardExpirySet(card_number=number, expires_on=expires_on):
                 await self._write(_SET_CARD_EXPIRY, self._keys.card_digest(number), expires_on)
             case CardIssued():
                 await self._issue(change)
-            case FamilyStatusSet(beneficiary_id=beneficiary_id, status=BeneficiaryStatus.REMOVED):
-                await remove(
-                    self._connection,
-                    programme_id=self._tills.programme_id,
-                    beneficiary_id=beneficiary_id,
-                    reason="verifikasi data",
-                    now=self._clock.estimate(),
-                    chance=self._chance,
-                )
             case FamilyStatusSet(beneficiary_id=beneficiary_id, status=status):
-                await self._write(_SET_FAMILY_STATUS, beneficiary_id, status)
+                become, reason = _BECOMING[status]
+                order = Order(actor=_DINSOS, reason=reason)
+                async with self._busy:
+                    await become(self._connection, beneficiary_id=beneficiary_id, order=order, **self._here())
             case ShopStatusSet(merchant_id=merchant_id, status=status):
                 await self._write(_SET_SHOP_STATUS, merchant_id, status)
             case ShopLeaves(merchant_id=merchant_id, leaves_on=leaves_on):
@@ -128,15 +126,33 @@ class Office:
                 chance=self._chance,
             )
 
-    async def _issue(self, card: CardIssued) -> None:
-        card_id = new_id("crd", self._clock.estimate(), self._chance(CHANCE_BYTES))
-        digest, last_four = self._keys.card_digest(card.card_number), card.card_number[-4:]
-        await self._write(_ISSUE_CARD, card_id, card.beneficiary_id, digest, KEY_ID, last_four, card.status)
+    async def _set_card(self, card_number: str, status: CardStatus) -> None:
+        digest = self._keys.card_digest(card_number)
+        async with self._busy:
+            card_id: CardId = await self._connection.fetchval(_CARD, self._tills.programme_id, digest)
+            order = Order(actor=_CARD_DESK, reason="laporan keluarga")
+            await set_card_status(self._connection, card_id=card_id, status=status, order=order, **self._here())
+
+    async def _issue(self, issued: CardIssued) -> None:
+        card = CardFromTheBank(number=issued.card_number, is_activated=issued.status is CardStatus.ACTIVE)
+        order = Order(actor=_CARD_DESK, reason="kartu pengganti")
+        async with self._busy:
+            await new_card(
+                self._connection,
+                beneficiary_id=issued.beneficiary_id,
+                card=card,
+                keys=self._keys,
+                order=order,
+                **self._here(),
+            )
+
+    def _here(self) -> Here:
+        return Here(programme_id=self._tills.programme_id, now=self._clock.estimate(), chance=self._chance)
 
     async def _write(self, statement: str, *arguments: object) -> None:
         async with self._busy:
             done = await self._connection.execute(statement, self._tills.programme_id, *arguments)
-        if done not in ONE_ROW:
+        if done != "UPDATE 1":
             raise DemoFailedError(f"An operator's change found no row: {' '.join(statement.split()[:2])}.")
 
 

@@ -72,10 +72,7 @@ def damaged_card(teller: Teller, family: Family) -> Story:
     """Replaced the same day; the old one is swiped once more."""
     day, new = teller.day(0.1, 0.9), teller.new_number(family)
     return Story(
-        changes=[
-            CardStatusSet(on=day, card_number=family.card_number, status=CardStatus.REPLACED),
-            teller.issued(day, family, new, CardStatus.ACTIVE),
-        ],
+        changes=[teller.issued(day, family, new, CardStatus.ACTIVE)],
         visits=[teller.declined(family, day + 2 * DAY, DeclineReason.CARD_BLOCKED)],
         new_card=(day, new),
     )
@@ -87,7 +84,6 @@ def card_out_of_date(teller: Teller, family: Family) -> Story:
     return Story(
         changes=[
             CardExpirySet(on=teller.market.town.terms.starts_on, card_number=family.card_number, expires_on=day),
-            CardStatusSet(on=day + 3 * DAY, card_number=family.card_number, status=CardStatus.REPLACED),
             teller.issued(day + 3 * DAY, family, new, CardStatus.ACTIVE),
         ],
         visits=[teller.declined(family, day + DAY, DeclineReason.CARD_EXPIRED)],

@@ -277,6 +277,67 @@ SELECT format('%s: %s is missing', c.card_id, c.beneficiary_id) AS what
    AND NOT EXISTS (SELECT FROM beneficiary b WHERE b.programme_id = $1 AND b.beneficiary_id = c.beneficiary_id)
 """,
     ),
+    Invariant(
+        name="families_have_one_grant",
+        sentence="Every family was granted its money once; a late entrant got what its entry says.",
+        query="""
+SELECT format('%s: %s grants of %s, its entry says %s', b.beneficiary_id, coalesce(g.grants, 0),
+              coalesce(g.granted, 0), coalesce(c.granted::text, 'nothing')) AS what
+  FROM beneficiary b
+  LEFT JOIN (SELECT credit_account_id AS beneficiary_id, count(*) AS grants, sum(amount_rupiah) AS granted
+               FROM transfer
+              WHERE programme_id = $1 AND kind = 'grant'
+              GROUP BY credit_account_id) g USING (beneficiary_id)
+  LEFT JOIN (SELECT beneficiary_id, (detail ->> 'granted_rupiah')::bigint AS granted
+               FROM family_change
+              WHERE programme_id = $1 AND kind = 'enter') c USING (beneficiary_id)
+ WHERE b.programme_id = $1 AND (coalesce(g.grants, 0) <> 1 OR g.granted <> c.granted)
+""",
+    ),
+    Invariant(
+        name="removed_families_keep_nothing",
+        sentence="A removed family that holds nothing has nothing available.",
+        query="""
+SELECT format('%s: available %s', b.beneficiary_id, w.available_rupiah) AS what
+  FROM beneficiary b
+  JOIN wallet w ON w.programme_id = $1 AND w.beneficiary_id = b.beneficiary_id
+ WHERE b.programme_id = $1 AND b.status = 'removed' AND w.held_rupiah = 0 AND w.available_rupiah > 0
+""",
+    ),
+    Invariant(
+        name="removals_are_final",
+        sentence="No change waits for a removed family.",
+        query="""
+SELECT format('%s is to be %s from %s on', beneficiary_id, next_status, next_status_at) AS what
+  FROM beneficiary
+ WHERE programme_id = $1 AND status = 'removed' AND next_status IS NOT NULL
+""",
+    ),
+    Invariant(
+        name="merged_families_are_removed_and_survived",
+        sentence="A merged family is removed, or is on its day; its survivor is on the roll and is merged into nobody.",
+        query="""
+SELECT format('%s is %s, merged into %s%s', b.beneficiary_id, b.status, b.merged_into,
+              CASE WHEN s.beneficiary_id IS NULL THEN ' (missing)'
+                   WHEN s.merged_into IS NOT NULL THEN ', and that into ' || s.merged_into END) AS what
+  FROM beneficiary b
+  LEFT JOIN beneficiary s ON s.programme_id = $1 AND s.beneficiary_id = b.merged_into
+ WHERE b.programme_id = $1 AND b.merged_into IS NOT NULL
+   AND ((b.status <> 'removed' AND b.next_status IS DISTINCT FROM 'removed')
+        OR s.beneficiary_id IS NULL OR s.merged_into IS NOT NULL)
+""",
+    ),
+    Invariant(
+        name="changes_have_a_family",
+        sentence="Every change of the roll is of a family that is on it, and was recorded in the past.",
+        query="""
+SELECT format('%s: %s of %s%s, recorded %s', c.change_id, c.kind, c.beneficiary_id,
+              CASE WHEN b.beneficiary_id IS NULL THEN ' (missing)' END, c.recorded_at) AS what
+  FROM family_change c
+  LEFT JOIN beneficiary b ON b.programme_id = $1 AND b.beneficiary_id = c.beneficiary_id
+ WHERE c.programme_id = $1 AND (b.beneficiary_id IS NULL OR c.recorded_at > $2)
+""",
+    ),
 )
 
 HOLDS: Final = (

@@ -1,7 +1,6 @@
 """Money that others lost to the clock or to a change of the roll while it was in flight (rows 10, 13 and 15)."""
 
 import asyncio
-import os
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -11,8 +10,8 @@ import pytest
 
 from authz_service.enrolment.sandbox import SandboxCard
 from authz_service.keys import KEY_ID, Keys
-from authz_service.roll import remove
-from authz_service.vocabulary import BeneficiaryId, with_luhn
+from authz_service.vocabulary import with_luhn
+from tests.operators import Operator
 from tests.world import PROGRAMME, WITA, Reply, World, answered
 
 OCTOBER, NOVEMBER, DECEMBER = date(2024, 10, 1), date(2024, 11, 1), date(2024, 12, 1)
@@ -183,14 +182,7 @@ async def test_13_held_in_one_month_and_captured_in_the_next_moved_the_money(wor
 
 
 async def is_removed(world: World, card: SandboxCard) -> None:
-    await remove(
-        world.database,
-        programme_id=PROGRAMME,
-        beneficiary_id=BeneficiaryId(card.beneficiary_id),
-        reason="data ganda",
-        now=world.now,
-        chance=os.urandom,
-    )
+    await Operator(world, world.database).remove(card)
 
 
 async def is_suspended(world: World, card: SandboxCard) -> None:

@@ -95,7 +95,7 @@ async def test_a_capture_never_runs_the_rules_again(world: World, held: Reply) -
     """A promise to the shop: also when everything has been taken away since."""
     for statement in (
         "UPDATE card SET status = 'lost'",
-        "UPDATE beneficiary SET status = 'removed'",
+        f"UPDATE beneficiary SET status = 'removed' WHERE beneficiary_id = '{world.card.beneficiary_id}'",
         "UPDATE merchant SET status = 'suspended', opens_at = '10:00'",
         "UPDATE terminal SET status = 'suspended'",
         "UPDATE programme SET ends_at = '2024-10-07T00:00:00+08:00'",

@@ -307,7 +307,7 @@ FORGERIES: Final = {
     "keys_have_their_authorisation": (
         "UPDATE request_key SET authorisation_id = 'auth_nobody' WHERE answer IS NOT NULL",
     ),
-    "families_have_one_grant": (f"{ONCE_MORE} {THE_GRANT}",),
+    "families_have_their_grant": (f"UPDATE transfer SET credit_account_id = {ANOTHER_FAMILY} WHERE {THE_GRANT}",),
     "removed_families_keep_nothing": (
         f"UPDATE beneficiary SET status = 'removed' WHERE beneficiary_id = {ANOTHER_FAMILY}",
     ),

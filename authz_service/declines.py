@@ -1,7 +1,8 @@
 """Every reason for a "no", once: the order of the enum is the order of precedence.
 
 `contract.md` has the table. A reason belongs to a stage; its DE39 is the default acquirer's. Its sentences are read
-aloud at a counter: what is wrong, what would pass, whom to ask. They never name a person.
+aloud at a counter: what is wrong, what would pass, whom to ask. They never name a person. They are two at most, so
+that `rules/message.py` can add the amount that would pass now.
 """
 
 from dataclasses import dataclass
@@ -58,11 +59,12 @@ class DeclineReason(StrEnum):
 
     @property
     def indonesian(self) -> str:
-        """What is wrong and whom to ask; `{names}` are filled in by `rules/message.py`."""
+        """What is wrong, what would pass and whom to ask; `{names}` are filled in by `rules/message.py`."""
         return _ENTRIES[self].indonesian
 
     @property
     def english(self) -> str:
+        """The same for operators and for the documentation."""
         return _ENTRIES[self].english
 
 
@@ -90,8 +92,8 @@ _ENTRIES: Final[dict[DeclineReason, _Entry]] = {
     DeclineReason.TERMINAL_NOT_PERMITTED: _Entry(
         Stage.SHOP_AND_TERMINAL,
         "58",
-        "Mesin ini tidak boleh dipakai sekarang. Pakailah mesin lain, atau coba lagi pada jam buka warung.",
-        "This terminal may not be used now. Use another one, or come again in opening hours.",
+        "Mesin ini tidak boleh dipakai sekarang. Coba lagi pada jam buka warung, atau hubungi {operator}.",
+        "This terminal may not be used now. Try again in opening hours, or ask {operator}.",
     ),
     DeclineReason.CARD_UNKNOWN: _Entry(
         Stage.CARD,
@@ -144,8 +146,8 @@ _ENTRIES: Final[dict[DeclineReason, _Entry]] = {
     DeclineReason.PROGRAMME_NOT_STARTED: _Entry(
         Stage.PROGRAMME_AND_GOODS,
         "57",
-        "Program belum dimulai. Bantuan dapat dipakai mulai {starts_on}.",
-        "The programme has not started. It can be used from {starts_on}.",
+        "Program belum dimulai: bantuan dapat dipakai mulai {starts_on}. Untuk pertanyaan, hubungi {operator}.",
+        "The programme has not started: it can be used from {starts_on}. For questions ask {operator}.",
     ),
     DeclineReason.PROGRAMME_ENDED: _Entry(
         Stage.PROGRAMME_AND_GOODS,
@@ -156,44 +158,44 @@ _ENTRIES: Final[dict[DeclineReason, _Entry]] = {
     DeclineReason.CASH_NOT_PERMITTED: _Entry(
         Stage.PROGRAMME_AND_GOODS,
         "57",
-        "Bantuan tidak boleh ditukar dengan uang tunai, pulsa, atau transfer. Kartu hanya untuk {goods}.",
-        "The assistance is never for cash, phone credit or a transfer. The card is for {goods} only.",
+        "Bantuan tidak boleh ditukar dengan uang tunai, pulsa, atau transfer: kartu hanya untuk {goods}. Jika diminta menukarnya, laporkan kepada {operator}.",
+        "The assistance is never for cash, phone credit or a transfer: the card is for {goods} only. If somebody asks for it, tell {operator}.",
     ),
     DeclineReason.CATEGORY_NOT_PERMITTED: _Entry(
         Stage.PROGRAMME_AND_GOODS,
         "57",
-        "Barang pada baris {line} tidak termasuk bantuan. Kartu hanya untuk {goods}.",
-        "The goods of line {line} are not part of the assistance. The card is for {goods} only.",
+        "Barang pada baris {line} tidak termasuk bantuan: kartu hanya untuk {goods}. Untuk pertanyaan, hubungi {operator}.",
+        "The goods of line {line} are not part of the assistance: the card is for {goods} only. For questions ask {operator}.",
     ),
     DeclineReason.PRODUCT_NOT_PERMITTED: _Entry(
         Stage.PROGRAMME_AND_GOODS,
         "57",
-        "Produk atau satuan pada baris {line} tidak ada pada daftar, atau rinciannya belum diisi. Lihat daftar barang di mesin.",
-        "The product or unit of line {line} is not on the list, or its details are missing. See the catalogue.",
+        "Produk atau satuan pada baris {line} tidak ada pada daftar, atau rinciannya belum diisi. Lihat daftar barang di mesin, atau hubungi {operator}.",
+        "The product or unit of line {line} is not on the list, or its details are missing. See the catalogue, or ask {operator}.",
     ),
     DeclineReason.PRICE_ABOVE_CEILING: _Entry(
         Stage.PROGRAMME_AND_GOODS,
         "13",
-        "Harga pada baris {line} di atas batas: paling tinggi {ceiling} per {unit}. Ulangi dengan harga yang benar.",
-        "The price of line {line} is above the ceiling of {ceiling} per {unit}. Try again at the right price.",
+        "Harga pada baris {line} di atas batas: paling tinggi {ceiling} per {unit}. Ulangi dengan harga yang benar, atau hubungi {operator}.",
+        "The price of line {line} is above the ceiling of {ceiling} per {unit}. Try again at the right price, or ask {operator}.",
     ),
     DeclineReason.PACKAGE_CAP_EXCEEDED: _Entry(
         Stage.MONEY_AND_MISUSE,
         "61",
-        "Satu kali belanja paling banyak {package}.",
-        "One purchase may cost {package} at most.",
+        "Satu kali belanja paling banyak {package}. Untuk pertanyaan, hubungi {operator}.",
+        "One purchase may cost {package} at most. For questions ask {operator}.",
     ),
     DeclineReason.ENTITLEMENT_EXCEEDED: _Entry(
         Stage.MONEY_AND_MISUSE,
         "51",
-        "Saldo tidak cukup: sisa bantuan {programme_left}.",
-        "The assistance left is {programme_left}, less than this purchase.",
+        "Saldo tidak cukup: sisa bantuan {programme_left}. Untuk pertanyaan, hubungi {operator}.",
+        "The assistance left is {programme_left}, less than this purchase. For questions ask {operator}.",
     ),
     DeclineReason.PACKAGES_USED_UP: _Entry(
         Stage.MONEY_AND_MISUSE,
         "65",
-        "Jatah belanja bulan ini sudah dipakai semua. Jika sangat perlu, hubungi pendamping {companion}.",
-        "This month's purchases are used up. If there is need, ask companion {companion}.",
+        "Jatah belanja bulan ini {packages_left}. Jika sangat perlu, hubungi pendamping {companion}.",
+        "This month's packages {packages_left}. If there is need, ask companion {companion}.",
     ),
     DeclineReason.MONTHLY_CAP_EXCEEDED: _Entry(
         Stage.MONEY_AND_MISUSE,

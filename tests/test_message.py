@@ -10,7 +10,14 @@ from authz_service.declines import DeclineReason
 from authz_service.requests import Line
 from authz_service.rules.decide import Refusal, decide, identity_refusals
 from authz_service.rules.facts import Facts
-from authz_service.rules.message import balance_message, decision_message, in_words, line_of, refusal_message
+from authz_service.rules.message import (
+    balance_message,
+    decision_message,
+    in_words,
+    line_of,
+    refund_message,
+    refusal_message,
+)
 from authz_service.rules.money import room_of
 from authz_service.vocabulary import (
     AboveCeiling,
@@ -42,6 +49,8 @@ FISH = a_line("ikan_kaleng", 100_000)
 RICE = a_priced_line("beras premium", "5", 15_400)
 TOBACCO = a_line("rokok", 30_000)
 DEAR_EGGS = a_priced_line("telur ayam ras", "2", 30_001)
+QUESTIONS = "Untuk pertanyaan, hubungi Dinsos PM Kota Samarinda."
+USED_UP = "Jatah belanja bulan ini sudah habis; jika sangat perlu, hubungi pendamping Pendamping 07."
 BY_VALUE = a_programme(package_counting=PackageCounting.BY_VALUE)
 
 
@@ -73,7 +82,7 @@ DECLINES: dict[DeclineReason, tuple[list[Line], Facts, str]] = {
     DeclineReason.TERMINAL_NOT_PERMITTED: (
         [],
         facts(terminal=a_terminal(status=TerminalStatus.UNBOUND)),
-        "Mesin ini tidak boleh dipakai sekarang. Pakailah mesin lain, atau coba lagi pada jam buka warung.",
+        "Mesin ini tidak boleh dipakai sekarang. Coba lagi pada jam buka warung, atau hubungi Dinsos PM Kota Samarinda.",
     ),
     DeclineReason.CARD_UNKNOWN: (
         [],
@@ -118,7 +127,7 @@ DECLINES: dict[DeclineReason, tuple[list[Line], Facts, str]] = {
     DeclineReason.PROGRAMME_NOT_STARTED: (
         [],
         facts(now="2024-09-30T02:00:00Z"),
-        "Program belum dimulai. Bantuan dapat dipakai mulai 1 Oktober 2024.",
+        "Program belum dimulai: bantuan dapat dipakai mulai 1 Oktober 2024. Untuk pertanyaan, hubungi Dinsos PM Kota Samarinda.",
     ),
     DeclineReason.PROGRAMME_ENDED: (
         [],
@@ -128,32 +137,32 @@ DECLINES: dict[DeclineReason, tuple[list[Line], Facts, str]] = {
     DeclineReason.CASH_NOT_PERMITTED: (
         [FISH, a_line("tarik_tunai", 50_000)],
         facts(),
-        "Bantuan tidak boleh ditukar dengan uang tunai, pulsa, atau transfer. Kartu hanya untuk beras, telur, ayam, ikan kaleng, minyak goreng, gula dan susu.",
+        "Bantuan tidak boleh ditukar dengan uang tunai, pulsa, atau transfer: kartu hanya untuk beras, telur, ayam, ikan kaleng, minyak goreng, gula dan susu. Jika diminta menukarnya, laporkan kepada Dinsos PM Kota Samarinda.",
     ),
     DeclineReason.CATEGORY_NOT_PERMITTED: (
         [FISH, TOBACCO, TOBACCO],
         facts(),
-        "Barang pada baris 2 tidak termasuk bantuan. Kartu hanya untuk beras, telur, ayam, ikan kaleng, minyak goreng, gula dan susu.",
+        "Barang pada baris 2 tidak termasuk bantuan: kartu hanya untuk beras, telur, ayam, ikan kaleng, minyak goreng, gula dan susu. Untuk pertanyaan, hubungi Dinsos PM Kota Samarinda.",
     ),
     DeclineReason.PRODUCT_NOT_PERMITTED: (
         [FISH, RICE, a_line("beras", 20_000)],
         facts(),
-        "Produk atau satuan pada baris 3 tidak ada pada daftar, atau rinciannya belum diisi. Lihat daftar barang di mesin.",
+        "Produk atau satuan pada baris 3 tidak ada pada daftar, atau rinciannya belum diisi. Lihat daftar barang di mesin, atau hubungi Dinsos PM Kota Samarinda.",
     ),
     DeclineReason.PRICE_ABOVE_CEILING: (
         [RICE, DEAR_EGGS, FISH],
         facts(),
-        "Harga pada baris 2 di atas batas: paling tinggi Rp30.000 per kg. Ulangi dengan harga yang benar.",
+        "Harga pada baris 2 di atas batas: paling tinggi Rp30.000 per kg. Ulangi dengan harga yang benar, atau hubungi Dinsos PM Kota Samarinda.",
     ),
     DeclineReason.PACKAGE_CAP_EXCEEDED: (
         [a_line(amount=300_001)],
         facts(),
-        "Satu kali belanja paling banyak Rp300.000.",
+        "Satu kali belanja paling banyak Rp300.000. Untuk pertanyaan, hubungi Dinsos PM Kota Samarinda.",
     ),
     DeclineReason.ENTITLEMENT_EXCEEDED: (
         [FISH],
         facts(family=a_family(available_rupiah=99_999)),
-        "Saldo tidak cukup: sisa bantuan Rp99.999. Sekarang bisa belanja sampai Rp99.999.",
+        "Saldo tidak cukup: sisa bantuan Rp99.999. Untuk pertanyaan, hubungi Dinsos PM Kota Samarinda. Sekarang bisa belanja sampai Rp99.999.",
     ),
     DeclineReason.PACKAGES_USED_UP: (
         [FISH],
@@ -184,11 +193,11 @@ def test_a_decline_says_what_is_wrong_what_would_pass_and_whom_to_ask(
     [
         (
             facts(family=a_family(available_rupiah=0)),
-            "Saldo tidak cukup: sisa bantuan Rp0.",
+            "Saldo tidak cukup: sisa bantuan Rp0. Untuk pertanyaan, hubungi Dinsos PM Kota Samarinda.",
         ),
         (
             facts(family=a_family(available_rupiah=1)),
-            "Saldo tidak cukup: sisa bantuan Rp1. Sekarang bisa belanja sampai Rp1.",
+            "Saldo tidak cukup: sisa bantuan Rp1. Untuk pertanyaan, hubungi Dinsos PM Kota Samarinda. Sekarang bisa belanja sampai Rp1.",
         ),
         (
             with_month(used_rupiah=600_000),
@@ -196,20 +205,29 @@ def test_a_decline_says_what_is_wrong_what_would_pass_and_whom_to_ask(
         ),
         (
             facts(family=a_family(available_rupiah=80_000, month=a_month(used_rupiah=550_000))),
-            "Saldo tidak cukup: sisa bantuan Rp80.000. Sekarang bisa belanja sampai Rp50.000.",
+            "Saldo tidak cukup: sisa bantuan Rp80.000. Untuk pertanyaan, hubungi Dinsos PM Kota Samarinda. Sekarang bisa belanja sampai Rp50.000.",
         ),
         (
             facts(programme=a_programme(package_rupiah=90_000), family=a_family(available_rupiah=70_000)),
-            "Satu kali belanja paling banyak Rp90.000. Sekarang bisa belanja sampai Rp70.000.",
+            "Satu kali belanja paling banyak Rp90.000. Untuk pertanyaan, hubungi Dinsos PM Kota Samarinda. Sekarang bisa belanja sampai Rp70.000.",
         ),
         (
             facts(programme=a_programme(package_rupiah=90_000), family=a_family(available_rupiah=0)),
-            "Satu kali belanja paling banyak Rp90.000.",
+            "Satu kali belanja paling banyak Rp90.000. Untuk pertanyaan, hubungi Dinsos PM Kota Samarinda. Bantuan sudah dipakai semua.",
+        ),
+        # A larger purchase next time would be in vain: the month is over for this family.
+        (
+            facts(programme=a_programme(package_rupiah=90_000), family=a_family(month=a_month(packages_used=2))),
+            f"Satu kali belanja paling banyak Rp90.000. {QUESTIONS} {USED_UP}",
+        ),
+        (
+            facts(family=a_family(available_rupiah=80_000, month=a_month(used_rupiah=600_000))),
+            f"Saldo tidak cukup: sisa bantuan Rp80.000. {QUESTIONS} {USED_UP}",
         ),
         # By value the last package may be open, with something left in it.
         (
             by_value(cap_rupiah=None, used_rupiah=500_001),
-            "Jatah belanja bulan ini sudah dipakai semua. Jika sangat perlu, hubungi pendamping Pendamping 07. Sekarang bisa belanja sampai Rp99.999.",
+            "Jatah belanja bulan ini tinggal Rp99.999. Jika sangat perlu, hubungi pendamping Pendamping 07. Sekarang bisa belanja sampai Rp99.999.",
         ),
     ],
 )
@@ -217,19 +235,85 @@ def test_where_money_is_short_it_says_what_would_pass_if_anything_would(under: F
     assert said(FISH, under=under) == sentence
 
 
+@pytest.mark.parametrize(
+    ("lines", "under", "more"),
+    [
+        ([TOBACCO, a_line(amount=280_000)], facts(), " Sekarang bisa belanja sampai Rp300.000."),
+        ([TOBACCO], facts(family=a_family(available_rupiah=0)), " Bantuan sudah dipakai semua."),
+        ([TOBACCO], with_month(used_rupiah=600_000), f" {USED_UP}"),
+        ([TOBACCO], facts(), ""),
+        # Cut out, the line costs nothing, and the rest is bought.
+        ([TOBACCO, a_line("pulsa", 5_000)], with_month(used_rupiah=600_000), f" {USED_UP}"),
+    ],
+)
+def test_goods_that_are_not_permitted_and_too_little_money_are_both_said(
+    lines: list[Line], under: Facts, more: str
+) -> None:
+    message = said(*lines, under=under)
+    assert message.startswith(("Barang pada baris 1 tidak termasuk", "Bantuan tidak boleh ditukar"))
+    assert message.endswith(f"Dinsos PM Kota Samarinda.{more}")
+
+
+@pytest.mark.parametrize("now", ["2024-09-30T02:00:00Z", "2025-01-01T02:00:00Z"])
+def test_outside_the_programmes_time_no_amount_would_pass(now: str) -> None:
+    for month in (a_month(), a_month(used_rupiah=600_000)):
+        message = said(a_line(amount=300_001), under=facts(now=now, family=a_family(month=month)))
+        assert message.endswith(QUESTIONS)
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({}, ""),
+        (
+            {"now": "2024-12-05T02:00:00Z"},
+            " Jatah November 2024 sudah lewat: untuk memakainya mungkin perlu izin (voucher) pendamping Pendamping 07.",
+        ),
+        (
+            {"now": "2024-12-31T15:59:59Z"},
+            " Jatah November 2024 sudah lewat: untuk memakainya mungkin perlu izin (voucher) pendamping Pendamping 07.",
+        ),
+        ({"now": "2024-12-31T16:00:00Z"}, f" Program sudah berakhir pada 31 Desember 2024. {QUESTIONS}"),
+        ({"family": a_family(status=BeneficiaryStatus.SUSPENDED)}, ""),
+    ],
+)
+def test_a_refund_says_where_it_went_and_what_stands_in_the_way_of_spending_it(
+    changes: dict[str, Any], sentence: str
+) -> None:
+    said = refund_message(60_000, date(2024, 11, 1), facts(**changes))
+    assert said == f"Dikembalikan Rp60.000 ke kartu, bukan tunai.{sentence}"
+
+
+@pytest.mark.parametrize("now", ["2024-11-05T02:00:00Z", "2024-12-05T02:00:00Z", "2025-01-01T02:00:00Z"])
+def test_a_refund_to_a_family_that_left_is_not_said_to_be_on_its_card(now: str) -> None:
+    left = facts(now=now, family=a_family(status=BeneficiaryStatus.REMOVED))
+    assert refund_message(60_000, date(2024, 11, 1), left) == (
+        f"Dikembalikan Rp60.000 ke dana program, bukan tunai: keluarga ini tidak lagi terdaftar. {QUESTIONS}"
+    )
+
+
 def test_each_line_that_is_refused_has_a_sentence_with_its_own_figures() -> None:
     lines = (DEAR_EGGS, RICE, TOBACCO, a_priced_line("Minyakita", "2", 15_800))
     decision = decide(a_purchase(*lines), facts())
     assert [refusal_message(each, facts(), decision.room, line_of(lines, each)) for each in decision.refusals] == [
-        "Barang pada baris 3 tidak termasuk bantuan. Kartu hanya untuk beras, telur, ayam, ikan kaleng, minyak goreng, gula dan susu.",
-        "Harga pada baris 1 di atas batas: paling tinggi Rp30.000 per kg. Ulangi dengan harga yang benar.",
-        "Harga pada baris 4 di atas batas: paling tinggi Rp15.700 per liter. Ulangi dengan harga yang benar.",
+        "Barang pada baris 3 tidak termasuk bantuan: kartu hanya untuk beras, telur, ayam, ikan kaleng, minyak goreng, gula dan susu. Untuk pertanyaan, hubungi Dinsos PM Kota Samarinda.",
+        "Harga pada baris 1 di atas batas: paling tinggi Rp30.000 per kg. Ulangi dengan harga yang benar, atau hubungi Dinsos PM Kota Samarinda.",
+        "Harga pada baris 4 di atas batas: paling tinggi Rp15.700 per liter. Ulangi dengan harga yang benar, atau hubungi Dinsos PM Kota Samarinda.",
     ]
 
 
-def test_a_sentence_is_never_spoken_with_a_blank() -> None:
-    with pytest.raises(KeyError, match="package"):
-        refusal_message(Refusal(reason=DeclineReason.PACKAGE_CAP_EXCEEDED), facts(), None, None)
+@pytest.mark.parametrize(
+    ("reason", "has_room", "blank"),
+    [
+        (DeclineReason.PACKAGE_CAP_EXCEEDED, False, "package"),
+        (DeclineReason.CATEGORY_NOT_PERMITTED, False, "line"),
+        (DeclineReason.CATEGORY_NOT_PERMITTED, True, "line"),
+    ],
+)
+def test_a_sentence_is_never_spoken_with_a_blank(reason: DeclineReason, has_room: bool, blank: str) -> None:
+    room = room_of(a_family(), a_programme()) if has_room else None
+    with pytest.raises(KeyError, match=f"^'{blank}'$"):
+        refusal_message(Refusal(reason=reason), facts(), room, None)
 
 
 @pytest.mark.parametrize(
@@ -265,7 +349,6 @@ def test_an_approval_says_what_it_paid_and_what_is_left(lines: list[Line], under
 NO_PACKAGES = a_programme(month_packages=None)
 NO_MONTH = a_programme(month_cap_rupiah=None)
 NEITHER = a_programme(month_packages=None, month_cap_rupiah=None)
-USED_UP = "Jatah belanja bulan ini sudah habis; jika sangat perlu, hubungi pendamping Pendamping 07."
 
 
 @pytest.mark.parametrize(
@@ -303,6 +386,14 @@ USED_UP = "Jatah belanja bulan ini sudah habis; jika sangat perlu, hubungi penda
             "Sisa bantuan Rp1.800.000.",
         ),
         # By value many purchases share a package, and what is left of an open one may be spent.
+        (
+            facts(family=a_family(month=a_month(a_voucher(rupiah_left=0), packages_used=2, used_rupiah=600_000))),
+            f"{USED_UP} Sisa bantuan Rp1.800.000.",
+        ),
+        (by_value(cap_rupiah=None), "Sisa bulan ini Rp600.000. Sisa bantuan Rp1.800.000."),
+        (by_value(cap_rupiah=250_000), "Sisa bulan ini Rp250.000. Sisa bantuan Rp1.800.000."),
+        (by_value(packages_cap=1), "Sisa bulan ini Rp300.000. Sisa bantuan Rp1.800.000."),
+        (by_value(packages_cap=None), "Sisa bulan ini Rp600.000. Sisa bantuan Rp1.800.000."),
         (by_value(), "Sisa bulan ini Rp600.000. Sisa bantuan Rp1.800.000."),
         (by_value(used_rupiah=500_001), "Sisa bulan ini Rp99.999. Sisa bantuan Rp1.800.000."),
         (by_value(used_rupiah=600_000), f"{USED_UP} Sisa bantuan Rp1.800.000."),
@@ -338,12 +429,12 @@ EAST, WEST = ZoneInfo("Pacific/Kiritimati"), ZoneInfo("Pacific/Pago_Pago")
         (
             "2024-09-10T02:00:00Z",
             {"zone": EAST, "starts_at": instant("2024-09-30T10:00:00Z")},
-            "Program belum dimulai. Bantuan dapat dipakai mulai 1 Oktober 2024.",
+            "Program belum dimulai: bantuan dapat dipakai mulai 1 Oktober 2024. Untuk pertanyaan, hubungi Dinsos PM Kota Samarinda.",
         ),
         (
             "2024-09-10T02:00:00Z",
             {"zone": WEST, "starts_at": instant("2024-10-01T11:00:00Z")},
-            "Program belum dimulai. Bantuan dapat dipakai mulai 1 Oktober 2024.",
+            "Program belum dimulai: bantuan dapat dipakai mulai 1 Oktober 2024. Untuk pertanyaan, hubungi Dinsos PM Kota Samarinda.",
         ),
         (
             "2025-01-02T02:00:00Z",
@@ -386,7 +477,7 @@ def test_months_have_their_indonesian_names() -> None:
 def test_the_goods_are_named_in_the_order_of_the_list(categories: dict[str, str], goods: str) -> None:
     programme = a_programme(categories=categories)
     assert said(TOBACCO, under=facts(programme=programme)) == (
-        f"Barang pada baris 1 tidak termasuk bantuan. Kartu hanya untuk {goods}."
+        f"Barang pada baris 1 tidak termasuk bantuan: kartu hanya untuk {goods}. {QUESTIONS}"
     )
 
 
@@ -399,6 +490,6 @@ def test_the_ceiling_that_is_said_is_that_of_the_shops_kecamatan() -> None:
         for district in ("64.72.05", "64.72.01")
     }
     assert heard == {
-        "64.72.05": "Harga pada baris 1 di atas batas: paling tinggi Rp31.000 per kg. Ulangi dengan harga yang benar.",
-        "64.72.01": "Harga pada baris 1 di atas batas: paling tinggi Rp30.000 per kg. Ulangi dengan harga yang benar.",
+        "64.72.05": "Harga pada baris 1 di atas batas: paling tinggi Rp31.000 per kg. Ulangi dengan harga yang benar, atau hubungi Dinsos PM Kota Samarinda.",
+        "64.72.01": "Harga pada baris 1 di atas batas: paling tinggi Rp30.000 per kg. Ulangi dengan harga yang benar, atau hubungi Dinsos PM Kota Samarinda.",
     }

@@ -6,8 +6,9 @@ from typing import Final
 
 from authz_service.declines import DeclineReason
 from authz_service.explanation.paragraphs import Sentence, english_day
-from authz_service.explanation.recorded import COMPANION, Recorded, Seen, listed, zone_of
+from authz_service.explanation.recorded import COMPANION, Recorded, Seen, decided_again, listed, zone_of
 from authz_service.rules.decide import Refusal
+from authz_service.rules.message import packages_left_in_english
 from authz_service.vocabulary import in_rupiah
 
 QUESTIONS: Final[Mapping[DeclineReason, tuple[str, str]]] = {
@@ -109,6 +110,8 @@ class _Words(dict[str, str]):
                 return self._day(told["window"][1], timedelta(microseconds=1))
             case "package" if told["package"] is not None:
                 return in_rupiah(told["package"])
+            case "packages_left":
+                return self._packages_left()
             case "month_left" if remaining.get("month") is not None:
                 return in_rupiah(remaining["month"])
             case "programme_left" if remaining:
@@ -117,6 +120,10 @@ class _Words(dict[str, str]):
                 return self._recorded.journal["lines"][self._line - 1][6] or ""
             case _:
                 return self._of_settings(name)
+
+    def _packages_left(self) -> str:
+        again = decided_again(self._recorded, self._seen)
+        return _NOT_RECORDED if again is None or again.room is None else packages_left_in_english(again.room)
 
     def _day(self, written: str, before: timedelta) -> str:
         instant = datetime.fromisoformat(written) - before

@@ -9,11 +9,12 @@ import orjson
 
 from authz_service.clock import month_end
 from authz_service.declines import APPROVED, CODE_APPROVED, CODE_PARTLY_APPROVED
-from authz_service.holds import Hold
-from authz_service.requests import Purchase
+from authz_service.holds import Change, Hold
+from authz_service.receipts import balance_receipt, purchase_receipt, refund_receipt
+from authz_service.requests import BalanceInquiry, Purchase
 from authz_service.rules.decide import Decision, Refusal
 from authz_service.rules.facts import Facts
-from authz_service.rules.message import balance_message, decision_message, line_of, refusal_message
+from authz_service.rules.message import balance_message, decision_message, line_of, refund_message, refusal_message
 from authz_service.rules.money import Room, VoucherUse
 from authz_service.vocabulary import HoldStatus
 
@@ -46,8 +47,8 @@ class Identity:
 def decision_document(
     purchase: Purchase, facts: Facts, decision: Decision, identity: Identity | None, hold: Hold | None
 ) -> Document:
-    """The answer of an authorise request; `identity` None is a dry run, `hold` None a decline."""
-    programme = facts.programme
+    """The answer of an authorise request; `identity` None is a dry run, which nobody prints; `hold` None a decline."""
+    programme, message = facts.programme, decision_message(purchase, facts, decision)
     document: Document = {} if identity is None else {"id": identity.authorisation_id}
     document |= {
         "decision": "approved" if decision.approved else "declined",
@@ -73,7 +74,7 @@ def decision_document(
     if decision.room is not None:
         document["remaining"] = _remaining_document(decision.room, facts)
     document |= {
-        "message": decision_message(purchase, facts, decision),
+        "message": message,
         "vouchers_used": [voucher_document(use) for use in decision.voucher_uses],
         "merchant_id": facts.terminal.merchant_id,
         "terminal_id": facts.terminal.terminal_id,
@@ -81,12 +82,24 @@ def decision_document(
         "expires_at": shown(identity.expires_at, programme.zone) if identity and identity.expires_at else None,
         "created_at": shown(facts.now, programme.zone),
     }
+    if identity is not None:
+        document["receipt"] = purchase_receipt(
+            purchase,
+            facts,
+            decision,
+            message,
+            authorisation_id=identity.authorisation_id,
+            approval_code=identity.approval_code,
+        )
     return document
 
 
-def balance_document(facts: Facts, refusals: list[Refusal], room: Room | None, largest: int) -> Document:
+def balance_document(
+    inquiry: BalanceInquiry, facts: Facts, refusals: list[Refusal], room: Room | None, largest: int
+) -> Document:
     """The answer of a balance inquiry; `room` None where the shop, card or family may not ask."""
     first = refusals[0] if refusals else None
+    message = balance_message(facts, first, room)
     document: Document = {
         "decision": "approved" if first is None else "declined",
         "response_code": CODE_APPROVED if first is None else first.reason.response_code,
@@ -105,17 +118,41 @@ def balance_document(facts: Facts, refusals: list[Refusal], room: Room | None, l
     if room is not None:
         document["remaining"] = _remaining_document(room, facts)
     document |= {
-        "message": balance_message(facts, first, room),
+        "message": message,
         "merchant_id": facts.terminal.merchant_id,
         "terminal_id": facts.terminal.terminal_id,
         "created_at": shown(facts.now, facts.programme.zone),
+        "receipt": balance_receipt(inquiry.card_number, facts, refusals, room, largest_rupiah=largest),
     }
     return document
 
 
+def refund_document(facts: Facts, change: Change, refund_id: str, authorisation: Document) -> Document:
+    """The answer of a refund; `authorisation` as it stands after it."""
+    amount = change.moves[0].amount_rupiah
+    message = refund_message(amount, change.hold.month, facts)
+    return {
+        "refund": moved_document(refund_id, amount, facts.now, facts.programme.zone),
+        "authorization": authorisation,
+        "message": message,
+        "receipt": refund_receipt(
+            facts, message, refund_id=refund_id, authorisation=authorisation, amount_rupiah=amount
+        ),
+    }
+
+
+def moved_document(transfer_id: str, amount_rupiah: int, at: datetime, zone: ZoneInfo) -> Document:
+    """A capture or a refund by itself."""
+    return {"id": transfer_id, "amount": amount_rupiah, "created_at": shown(at, zone)}
+
+
 def as_it_stands(first_answer: bytes, hold: Hold | None) -> Document:
-    """The authorisation now: what was decided stays as it was said, status and amounts are the hold's."""
+    """The authorisation now: what was decided stays as it was said, status and amounts are the hold's.
+
+    Its receipt is left out: it was for the moment of the decision.
+    """
     document: Document = orjson.loads(first_answer)
+    document.pop("receipt", None)
     if hold is not None:
         document["status"] = hold.status
         document["held_amount"] = hold.held_rupiah

@@ -63,7 +63,7 @@ def _decide_one(desk: Desk, asked: Asked, row: asyncpg.Record) -> None:
         case Reversal():
             return reversal(desk, asked, body, row)
         case BalanceInquiry():
-            return _balance(desk, asked, row, terminal)
+            return _balance(desk, asked, body, row, terminal)
         case unreachable:
             assert_never(unreachable)
 
@@ -112,7 +112,7 @@ def _purchase(desk: Desk, asked: Asked, body: Purchase, row: asyncpg.Record, ter
     return desk.given.append(given)
 
 
-def _balance(desk: Desk, asked: Asked, row: asyncpg.Record, terminal: Terminal) -> None:
+def _balance(desk: Desk, asked: Asked, body: BalanceInquiry, row: asyncpg.Record, terminal: Terminal) -> None:
     family = desk.family(row)
     facts = desk.facts(row, terminal, family)
     refusals = identity_refusals(facts)
@@ -121,7 +121,7 @@ def _balance(desk: Desk, asked: Asked, row: asyncpg.Record, terminal: Terminal) 
         room = room_of(family.seen, facts.programme)
         largest = largest_approvable(facts, room)
         refusals = [Refusal(reason=reason) for rule in WINDOW_RULES if (reason := rule(facts)) is not None]
-    document = balance_document(facts, refusals, room, largest)
+    document = balance_document(body, facts, refusals, room, largest)
     return desk.give(asked, Answer(status=OK, body=orjson.dumps(document)), rests_on=desk.who(family))
 
 

@@ -11,7 +11,7 @@ import asyncpg
 import orjson
 
 from authz_service import problems
-from authz_service.answers import CREATED, OK, Answer, Document, as_it_stands, shown
+from authz_service.answers import CREATED, OK, Answer, Document, as_it_stands, moved_document, refund_document
 from authz_service.desk import Alert, Desk
 from authz_service.families import FamilyAtWork
 from authz_service.holds import (
@@ -54,15 +54,18 @@ def later_call(
     reason = None if isinstance(body, Capture) else body.reason
     ids = family.apply(change, desk.now, desk.new_id, reason=reason)
     document = as_it_stands(row["target_answer"], change.hold)
-    if isinstance(body, Void):
-        return _accept(desk, asked, family, hold, OK, document)
-    moved = {
-        "id": ids[0],
-        "amount": change.moves[0].amount_rupiah,
-        "created_at": shown(desk.now, desk.reference.programme.zone),
-    }
-    name = "capture" if isinstance(body, Capture) else "refund"
-    return _accept(desk, asked, family, hold, CREATED, {name: moved, "authorization": document})
+    match body:
+        case Void():
+            return _accept(desk, asked, family, hold, OK, document)
+        case Capture():
+            amount, zone = change.moves[0].amount_rupiah, desk.reference.programme.zone
+            posted = {"capture": moved_document(ids[0], amount, desk.now, zone), "authorization": document}
+            return _accept(desk, asked, family, hold, CREATED, posted)
+        case Refund():
+            facts = desk.facts(row, terminal, family)
+            return _accept(desk, asked, family, hold, CREATED, refund_document(facts, change, ids[0], document))
+        case unreachable:
+            assert_never(unreachable)
 
 
 def reversal(desk: Desk, asked: Asked, body: Reversal, row: asyncpg.Record) -> None:

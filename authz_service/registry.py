@@ -136,10 +136,11 @@ async def _read(connection: Any, known: Mapping[ProgrammeId, Reference]) -> dict
 
 
 def _reference(row: asyncpg.Record, tables: Mapping[str, list[asyncpg.Record]]) -> Reference:
+    districts = {district["district_code"]: district["name"] for district in tables["districts"]}
     return Reference(
         version=row["version"],
         programme=programme_of(row, tables),
-        shops={shop["merchant_id"]: shop_of(shop) for shop in tables["shops"]},
+        shops={shop["merchant_id"]: shop_of(shop, districts[shop["district_code"]]) for shop in tables["shops"]},
         terminals={
             terminal["key_digest"]: _terminal(terminal)
             for terminal in tables["terminals"]
@@ -151,6 +152,7 @@ def _reference(row: asyncpg.Record, tables: Mapping[str, list[asyncpg.Record]]) 
 
 _TABLES: Final = {
     "shops": "SELECT * FROM merchant",
+    "districts": "SELECT * FROM district",
     "terminals": "SELECT * FROM terminal",
     "month_caps": "SELECT * FROM month_cap ORDER BY valid_from",
     "categories": "SELECT * FROM category ORDER BY position",
@@ -220,11 +222,12 @@ def _product(row: asyncpg.Record, ceilings: list[asyncpg.Record]) -> Product:
     )
 
 
-def shop_of(row: asyncpg.Record) -> Shop:
+def shop_of(row: asyncpg.Record, district_name: str = "") -> Shop:
     return Shop(
         merchant_id=MerchantId(row["merchant_id"]),
         name=row["name"],
         district_code=row["district_code"],
+        district_name=district_name,
         status=MerchantStatus(row["status"]),
         admitted_on=row["admitted_on"],
         leaves_on=row["leaves_on"],

@@ -123,6 +123,7 @@ def a_shop(**changes: Any) -> Shop:
         merchant_id=MerchantId("mrc_1"),
         name="KUBE Tunas Lempake",
         district_code="64.72.05",
+        district_name="Samarinda Utara",
         status=MerchantStatus.ACTIVE,
         admitted_on=date(2024, 9, 1),
         leaves_on=None,

@@ -52,6 +52,7 @@ async def test_the_example_of_the_contract_is_answered_to_the_letter(world: Worl
     answer = reply.body
     assert re.fullmatch(AN_ID, answer.pop("id"))
     assert re.fullmatch(r"[A-Z2-9]{6}", answer.pop("approval_code"))
+    assert set(answer.pop("receipt")) == {"columns_32", "columns_48"}
     created, expires = (datetime.fromisoformat(answer.pop(name)) for name in ("created_at", "expires_at"))
     assert (expires - created).total_seconds() == 24 * 3600
     assert abs((created - world.now).total_seconds()) < 5

@@ -18,6 +18,7 @@ from authz_service.api.wire import Event
 from authz_service.declines import PRECEDENCE, DeclineReason, Stage
 from authz_service.enrolment.edition import load_edition
 from authz_service.problems import Problem
+from authz_service.requests import BalanceInquiry
 from authz_service.rules.decide import Refusal
 from authz_service.rules.facts import Facts
 from authz_service.rules.money import room_of
@@ -26,9 +27,9 @@ MEMBERS = [
     *("id", "decision", "status", "response_code", "reason", "approval_code", "amount", "approved_amount"),
     *("tender_due", "price_reduction", "currency", "held_amount", "captured_amount", "refunded_amount", "lines"),
     *("reasons", "largest_approvable_amount", "remaining", "message", "vouchers_used", "merchant_id", "terminal_id"),
-    *("stan", "expires_at", "created_at"),
+    *("stan", "expires_at", "created_at", "receipt"),
 ]
-"""Those of the contract's answer, in its order."""
+"""Those of the contract's answer, in its order, and the receipt."""
 MONEY = re.compile(r".*amount|tender_due|price_reduction|package|month|programme|price_ceiling|unit_price")
 PROBLEM_KINDS = [kind for kind in Problem.__subclasses__() if kind.__module__ == problems.__name__]
 ANSWERS = {name: each["value"] for name, each in examples()["authorise"][201].items()}
@@ -215,7 +216,9 @@ def test_an_event_has_a_name_that_history_gives() -> None:
 def test_a_balance_can_be_read_aloud(reason: DeclineReason | None) -> None:
     facts = REFUSED[reason or DeclineReason.PRICE_ABOVE_CEILING][1]
     room = room_of(facts.family, facts.programme) if reason is None and facts.family is not None else None
-    answer = balance_document(facts, [] if reason is None else [Refusal(reason=reason)], room, 0)
+    answer = balance_document(
+        BalanceInquiry(card_number=SYNTHETIC_CARD), facts, [] if reason is None else [Refusal(reason=reason)], room, 0
+    )
     assert 1 <= sentences(answer["message"]) <= 3
 
 
@@ -224,4 +227,11 @@ def test_a_balance_outside_the_programmes_time_can_be_read_aloud(reason: Decline
     facts = REFUSED[reason][1]
     assert facts.family is not None
     room = room_of(facts.family, facts.programme)
-    assert sentences(balance_document(facts, [Refusal(reason=reason)], room, 0)["message"]) <= 3
+    assert (
+        sentences(
+            balance_document(BalanceInquiry(card_number=SYNTHETIC_CARD), facts, [Refusal(reason=reason)], room, 0)[
+                "message"
+            ]
+        )
+        <= 3
+    )

@@ -17,8 +17,9 @@ from authz_service.requests import BalanceInquiry, Capture, Purchase, Refund, Re
 DUTIES: Final = """\
 1. **Before you send**, make an `Idempotency-Key` (random, for example a UUID), a `stan` and a `terminal_time`, and \
 save them together with the basket where a power cut cannot reach them. Keep them until the sale has its answer.
-2. **Nothing is sold until the host has said so.** Print and say the `message` of the answer. Never say "berhasil" \
-before the host did, and never offer to approve while the line is down.
+2. **Nothing is sold until the host has said so.** Say the `message` of the answer and print its `receipt` as it is, \
+after a decline too: `columns_32` on paper of 58 mm, `columns_48` on 80 mm. Never say "berhasil" before the host did, \
+and never offer to approve while the line is down.
 3. **No answer, a time-out, a 5xx or `in_progress`?** Wait for `Retry-After`, or a second, then send the same request \
 again: the same key, the same content. You get the one true answer, however often you ask. \
 Never send the sale under a new key: that would be a second purchase.
@@ -119,7 +120,7 @@ async def _authorise(  # type: ignore[empty-body]
     body: Annotated[Purchase, Body()],
     key: _Key,
     dry_run: Annotated[bool, Query(description="Decides and explains, changes nothing.")] = False,  # noqa: FBT002
-) -> wire.Authorisation:
+) -> wire.AuthorisationWithReceipt:
     """May this family buy these goods, here, now, for this much? With `capture` the sale is posted in the same step."""
 
 

@@ -12,13 +12,22 @@ import orjson
 from pydantic import TypeAdapter
 
 from authz_service import problems as p
-from authz_service.answers import Document, Identity, as_it_stands, balance_document, decision_document, shown
+from authz_service.answers import (
+    Document,
+    Identity,
+    as_it_stands,
+    balance_document,
+    decision_document,
+    moved_document,
+    refund_document,
+    shown,
+)
 from authz_service.authorisation import placed_hold
 from authz_service.catalogue import catalogue
 from authz_service.declines import DeclineReason
 from authz_service.holds import Change, Hold, capture, refund, reverse, void
 from authz_service.registry import Reference
-from authz_service.requests import Purchase
+from authz_service.requests import BalanceInquiry, Purchase
 from authz_service.rules.decide import WINDOW_RULES, Refusal, decide, identity_refusals, largest_approvable
 from authz_service.rules.facts import Card, Ceiling, Facts, Family, Month, Product, Programme, Shop, Terminal, Voucher
 from authz_service.rules.money import room_of
@@ -45,6 +54,7 @@ REQUEST: Final = 0
 """Beside the statuses: the key of a call's example requests."""
 _ZONE: Final = ZoneInfo("Asia/Makassar")
 _NOW: Final = datetime(2024, 12, 1, 9, 15, tzinfo=_ZONE)
+_LATER: Final = _NOW + timedelta(hours=1)
 SYNTHETIC_CARD: Final = "9360000000000013"
 
 
@@ -102,6 +112,7 @@ _FACTS: Final = Facts(
         merchant_id=MerchantId(_id("mrc")),
         name="KUBE Contoh",
         district_code="64.72.01",
+        district_name="Palaran",
         status=MerchantStatus.ACTIVE,
         admitted_on=date(2024, 9, 1),
         leaves_on=None,
@@ -259,11 +270,11 @@ def examples() -> Mapping[str, Mapping[int, Document]]:
                 "whole": _shown("All that is held", {}),
                 "in_part": _shown("A part now, the rest later", {"amount": 100_000, "final": False}),
             },
-            201: {"in_part": _shown("A part now, the rest later", _moved("capture", part))},
+            201: {"in_part": _shown("A part now, the rest later", _captured(part))},
         },
         "refund": {
             REQUEST: {"eggs": _shown("Broken eggs", {"amount": 30_000, "reason": "telur pecah"})},
-            201: {"eggs": _shown("Broken eggs", _moved("refund", refund(_changed(part).hold, 30_000)))},
+            201: {"eggs": _shown("Broken eggs", _refunded(refund(_changed(part).hold, 30_000)))},
         },
         "void": {
             REQUEST: {"reason": _shown("With a reason", {"reason": "pembeli batal"})},
@@ -343,14 +354,17 @@ def _standing(change: object) -> Document:
     return as_it_stands(orjson.dumps(decided(*_APPROVED["approved"])), _changed(change).hold)
 
 
-def _moved(name: str, change: object) -> Document:
+def _captured(change: object) -> Document:
     amount = _changed(change).moves[0].amount_rupiah
-    moved = {"id": _id(name[:3]), "amount": amount, "created_at": shown(_NOW + timedelta(hours=1), _ZONE)}
-    return {name: moved, "authorization": _standing(change)}
+    return {"capture": moved_document(_id("cap"), amount, _LATER, _ZONE), "authorization": _standing(change)}
+
+
+def _refunded(change: object) -> Document:
+    return refund_document(replace(_FACTS, now=_LATER), _changed(change), _id("ref"), _standing(change))
 
 
 def _with_events(change: object) -> Document:
-    standing, posted = _standing(change), _moved("capture", change)["capture"]
+    standing, posted = _standing(change), _captured(change)["capture"]
     held = {"id": _id("trf"), "type": "authorised", "amount": standing["amount"], "created_at": shown(_NOW, _ZONE)}
     return standing | {"events": [held, {"type": "captured", **posted}]}
 
@@ -361,7 +375,8 @@ def _left(facts: Facts) -> Document:
         room = room_of(facts.family, facts.programme)
         largest = largest_approvable(facts, room)
         refusals = [Refusal(reason=reason) for rule in WINDOW_RULES if (reason := rule(facts)) is not None]
-    return balance_document(facts, refusals, room, largest)
+    inquiry = BalanceInquiry(card_number=SYNTHETIC_CARD)
+    return balance_document(inquiry, facts, refusals, room, largest)
 
 
 def _listed() -> Document:

@@ -31,6 +31,13 @@ class Wire(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
+class Receipt(Wire):
+    """Ready to print: plain ASCII in Indonesian, lines ended by a line feed, none wider than the paper."""
+
+    columns_32: str = Field(description="For paper of 58 mm.")
+    columns_48: str = Field(description="For paper of 80 mm.")
+
+
 class LineAnswer(Wire):
     """What one line of the basket got."""
 
@@ -106,6 +113,12 @@ class Authorisation(DryRun):
     id: AuthorisationId
 
 
+class AuthorisationWithReceipt(Authorisation):
+    """A decision as it was made, to print and hand over."""
+
+    receipt: Receipt
+
+
 class Event(Wire):
     """Something that happened to an authorisation."""
 
@@ -150,6 +163,8 @@ class RefundAnswer(Wire):
 
     refund: RefundPosted
     authorization: Authorisation
+    message: Message
+    receipt: Receipt
 
 
 class ReversalAnswer(Wire):
@@ -186,6 +201,7 @@ class BalanceAnswer(Wire):
     merchant_id: MerchantId | None
     terminal_id: TerminalId
     created_at: AwareDatetime
+    receipt: Receipt
 
 
 class CatalogueProduct(Wire):

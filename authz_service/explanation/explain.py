@@ -18,6 +18,7 @@ from authz_service.explanation.document import explained
 from authz_service.explanation.recorded import Recorded, Seen
 from authz_service.history import authorisation_document
 from authz_service.registry import programme_of, shop_of
+from authz_service.rules.facts import Shop
 
 _RECORDED: Final = """
 -- A decision as it was written, the last digits of its card, and the zone in which to say how things stand now.
@@ -43,6 +44,12 @@ SELECT m.*
          ORDER BY version DESC, place DESC LIMIT 1) h,
        jsonb_populate_record(NULL::merchant, h.row) m
  WHERE h.operation <> 'DELETE'
+"""
+_DISTRICT_NAME: Final = """
+-- What the kecamatan with key $3 was called at version $2.
+SELECT row ->> 'name' FROM reference_history
+ WHERE programme_id = $1 AND relation = 'district' AND key = $3 AND version <= $2
+ ORDER BY version DESC, place DESC LIMIT 1
 """
 _MONTH_CAPS: Final = """
 -- The changes of the programme's caps that were planned at version $2.
@@ -112,12 +119,19 @@ async def seen_at(connection: Connection, programme_id: str, version: int, merch
     if programme is None:
         return None
     terms = {name: await connection.fetch(statement, programme_id, version) for name, statement in _TERMS.items()}
-    shop = await connection.fetchrow(_SHOP, programme_id, version, [merchant_id])
     return Seen(
         programme=programme_of(programme, terms),
-        shop=None if shop is None else shop_of(shop),
+        shop=await _shop_at(connection, programme_id, version, merchant_id),
         ceiling_sources={_ceiling_key(each): each["source"] for each in terms["ceilings"]},
     )
+
+
+async def _shop_at(connection: Connection, programme_id: str, version: int, merchant_id: str) -> Shop | None:
+    shop = await connection.fetchrow(_SHOP, programme_id, version, [merchant_id])
+    if shop is None:
+        return None
+    district_name = await connection.fetchval(_DISTRICT_NAME, programme_id, version, [shop["district_code"]])
+    return shop_of(shop, district_name or "")
 
 
 def _ceiling_key(row: asyncpg.Record) -> tuple[str, str, str | None, date]:

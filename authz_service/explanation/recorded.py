@@ -139,10 +139,10 @@ def zone_of(recorded: Recorded, seen: Seen | None) -> tzinfo:
 
 
 def purchase_of(recorded: Recorded) -> Purchase:
-    """What was asked. The card's number is nowhere; `terminal_time` is not kept here, and no rule reads it."""
+    """What was asked. Of the card only its last digits are known; `terminal_time` is not kept, and no rule reads it."""
     asked = recorded.journal["asked"]
     return Purchase(
-        card_number="",
+        card_number=recorded.last_four or "",
         stan=recorded.answer["stan"],
         terminal_time=recorded.created_at,
         amount=recorded.amount_rupiah,

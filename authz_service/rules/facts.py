@@ -103,6 +103,8 @@ class Shop:
     leaves_on: date | None
     opens_at: time | None
     closes_at: time | None
+    district_name: str = ""
+    """For people: no rule reads it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,6 +16,7 @@ from pydantic import TypeAdapter
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from authz_service.answers import OK, Answer
+from authz_service.api.arrival import PREFIX, Arrived, Headers, body_of, head_of, idempotency_key, problem_answer
 from authz_service.api.bodies import parse
 from authz_service.catalogue import catalogue
 from authz_service.clock import Clock, monotonic_seconds
@@ -24,16 +25,11 @@ from authz_service.idempotency import fingerprint
 from authz_service.keys import Keys
 from authz_service.metrics import REQUEST_SECONDS, REQUESTS
 from authz_service.problems import (
-    BodyTooLarge,
-    BodyTooSlow,
     InternalError,
-    KeyMalformed,
-    KeyMissing,
     MethodNotAllowed,
     NoSuchAddress,
     NotDecided,
     NotFound,
-    NotJson,
     Problem,
     QueryInvalid,
     Unauthenticated,
@@ -44,18 +40,11 @@ from authz_service.settings import Settings
 from authz_service.waiting import Asked, Body, WaitingRoom
 
 log = structlog.get_logger()
-PREFIX: Final = "/v1/"
-_KEY_LIMIT: Final = 64
 _ID_LIMIT: Final = 64
-_TOKEN_LIMIT: Final = 256
-_LENGTH_DIGITS: Final = 12
-"""More digits than any limit; what is cut off only makes a longer body longer."""
 _JSON: Final = (b"content-type", b"application/json")
 _PROBLEM: Final = (b"content-type", b"application/problem+json")
 _NOT_STORED: Final = (b"cache-control", b"no-store")
 _ASK_AGAIN: Final = (b"cache-control", b"no-cache")
-
-Headers = list[tuple[bytes, bytes]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,35 +66,9 @@ REVERSE: Final = Call(name="reverse", adapter=TypeAdapter(Reversal), keyed=True,
 LATER_CALLS: Final = {"captures": CAPTURE, "void": VOID, "refunds": REFUND}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Arrived:
-    """The head of a request."""
-
-    method: str
-    path: str
-    parts: tuple[str, ...]
-    query: bytes
-    headers: dict[bytes, bytes]
-    repeated: frozenset[bytes]
-    request_id: str
-    since: float
-
-    @property
-    def length(self) -> int | None:
-        """What Content-Length says, if it is there; a number of any length is read."""
-        declared = self.headers.get(b"content-length")
-        return (
-            None if declared is None or not declared.isdigit() else int(declared.lstrip(b"0")[:_LENGTH_DIGITS] or b"0")
-        )
-
-    @property
-    def announces_a_body(self) -> bool:
-        return bool(self.length) or b"transfer-encoding" in self.headers
-
-
 @dataclass(slots=True, kw_only=True)
 class PosDoor:
-    """Everything below /v1/; the rest goes to `inner`."""
+    """The terminals' calls below /v1/; the back office's and the rest go to `inner`."""
 
     inner: ASGIApp
     settings: Settings
@@ -119,18 +82,20 @@ class PosDoor:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or not scope["path"].startswith(PREFIX):
             return await self.inner(scope, receive, send)
-        arrived = _arrived(scope, self.new_request_id())
+        arrived = head_of(scope, self.new_request_id())
+        if _is_of_the_back_office(arrived):
+            return await self.inner(scope, receive, send)
         name = "unknown"
         try:
             name, answer, headers = await self._route(arrived, receive)
         except Problem as problem:
-            answer, headers = _problem(problem, arrived.request_id)
+            answer, headers = problem_answer(problem, arrived.request_id)
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as fault:
             log.warning("read_failed", request_id=arrived.request_id, error=type(fault).__name__)
-            answer, headers = _problem(NotDecided("the books cannot be read now"), arrived.request_id)
+            answer, headers = problem_answer(NotDecided("the books cannot be read now"), arrived.request_id)
         except Exception:
             log.exception("request_failed", request_id=arrived.request_id)
-            answer, headers = _problem(InternalError("an error of ours; operators were told"), arrived.request_id)
+            answer, headers = problem_answer(InternalError("an error of ours; operators were told"), arrived.request_id)
         REQUESTS.labels(name, answer.status).inc()
         REQUEST_SECONDS.labels(name).observe(monotonic_seconds() - arrived.since)
         await _send(send, answer, headers, arrived.request_id)
@@ -149,7 +114,9 @@ class PosDoor:
                 return await self._authorisation(arrived, authorisation_id)
             case "GET", ("catalogue",):
                 return await self._catalogue(arrived)
-            case _, ("authorizations",) | ("balance-inquiries",) | ("reversals",):
+            case _, ("authorizations",):
+                raise MethodNotAllowed("GET, POST")
+            case _, ("balance-inquiries",) | ("reversals",):
                 raise MethodNotAllowed("POST")
             case _, ("authorizations", _) | ("catalogue",):
                 raise MethodNotAllowed("GET")
@@ -165,8 +132,8 @@ class PosDoor:
         dry_run = _dry_run(arrived, allowed=call is AUTHORISE)
         key_digest = None
         if call.keyed and not dry_run:
-            key_digest = self.keys.request_digest(_idempotency_key(arrived))
-        raw = await self._body(arrived, receive)
+            key_digest = self.keys.request_digest(idempotency_key(arrived))
+        raw = await body_of(arrived, receive, self.settings)
         if not raw and call.body_is_optional and not arrived.announces_a_body:
             raw = b"{}"
         body: Body = parse(call.adapter, raw)
@@ -224,73 +191,25 @@ class PosDoor:
         return "catalogue", Answer(status=OK, body=listed.body), headers
 
     async def _principal(self, arrived: Arrived) -> Principal:
-        scheme, _, token = arrived.headers.get(b"authorization", b"").partition(b" ")
-        token = token.strip()
-        if scheme.lower() != b"bearer" or not token or len(token) > _TOKEN_LIMIT or not token.isascii():
+        if (token := arrived.token) is None:
             raise Unauthenticated("send Authorization: Bearer <terminal key>")
-        principal = await self.registry.principal(self.keys.terminal_key_digest(token.decode()))
+        principal = await self.registry.principal(self.keys.terminal_key_digest(token))
         if principal is None:
             raise Unauthenticated("no terminal has this key")
         return principal
 
-    async def _body(self, arrived: Arrived, receive: Receive) -> bytes:
-        limit = self.settings.body_limit_bytes
-        if arrived.length is not None and arrived.length > limit:
-            raise BodyTooLarge(f"at most {limit} bytes")
-        body = b""
-        try:
-            async with asyncio.timeout(self.settings.body_timeout_seconds):
-                more = True
-                while more:
-                    message = await receive()
-                    if message["type"] == "http.disconnect":
-                        raise BodyTooSlow("the connection ended before the body did")
-                    body += message.get("body", b"")
-                    more = message.get("more_body", False)
-                    if len(body) > limit:
-                        raise BodyTooLarge(f"at most {limit} bytes")
-        except TimeoutError:
-            raise BodyTooSlow(f"the body took more than {self.settings.body_timeout_seconds} seconds") from None
-        if arrived.length is not None and arrived.length != len(body):
-            # A server that stops reading at `Upgrade` would make a small capture a whole one.
-            raise NotJson("the body is not as long as Content-Length says; do not ask for an Upgrade")
-        return body
 
-
-def _arrived(scope: Scope, request_id: str) -> Arrived:
-    headers: dict[bytes, bytes] = {}
-    repeated = set()
-    for name, value in scope["headers"]:
-        if name in headers:
-            repeated.add(name)
-        headers[name] = value
-    path: str = scope["path"]
-    return Arrived(
-        method=scope["method"],
-        path=path,
-        parts=tuple(path.removeprefix(PREFIX).split("/")),
-        query=scope["query_string"],
-        headers=headers,
-        repeated=frozenset(repeated),
-        request_id=request_id,
-        since=monotonic_seconds(),
-    )
-
-
-def _idempotency_key(arrived: Arrived) -> bytes:
-    """1 to 64 visible ASCII characters, bare or as a quoted string of structured fields (RFC 9651)."""
-    if b"idempotency-key" in arrived.repeated:
-        raise KeyMalformed("send one Idempotency-Key")
-    key = arrived.headers.get(b"idempotency-key", b"").strip(b" \t")
-    if not key:
-        raise KeyMissing("send an Idempotency-Key of 1 to 64 visible ASCII characters")
-    if key.startswith(b'"') or key.endswith(b'"'):
-        if len(key) < 3 or not (key.startswith(b'"') and key.endswith(b'"')):  # noqa: PLR2004
-            raise KeyMalformed("a quoted Idempotency-Key has a quote at both ends and something between them")
-        key = key[1:-1]
-    if len(key) > _KEY_LIMIT or not all(0x21 <= byte <= 0x7E for byte in key):  # noqa: PLR2004
-        raise KeyMalformed("send an Idempotency-Key of 1 to 64 visible ASCII characters")
-    return key
+def _is_of_the_back_office(arrived: Arrived) -> bool:
+    """What companions and operators ask: `backoffice.py` answers it."""
+    match arrived.method, arrived.parts:
+        case _, ("vouchers" | "beneficiaries", *_):
+            return True
+        case "GET", ("authorizations",):
+            return True
+        case _, ("authorizations", _, "explanation"):
+            return True
+        case _:
+            return False
 
 
 def _dry_run(arrived: Arrived, *, allowed: bool) -> bool:
@@ -309,13 +228,6 @@ def _may_be_an_id(text: str) -> bool:
 def _etag_matches(if_none_match: bytes, etag: str) -> bool:
     offered = {each.strip().removeprefix("W/") for each in if_none_match.decode("latin-1").split(",")}
     return etag in offered or "*" in offered
-
-
-def _problem(problem: Problem, request_id: str) -> tuple[Answer, Headers]:
-    headers = [(name.encode(), value.encode()) for name, value in problem.headers.items()]
-    if problem.retry_after_seconds is not None:
-        headers.append((b"retry-after", b"%d" % problem.retry_after_seconds))
-    return Answer(status=problem.status, body=problem.document(request_id), problem=True), headers
 
 
 async def _send(send: Send, answer: Answer, headers: Headers, request_id: str) -> None:

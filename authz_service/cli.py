@@ -9,6 +9,7 @@ import typer
 from authz_service.clock import SystemClock
 from authz_service.commands.cap import cap
 from authz_service.commands.family import family
+from authz_service.commands.keys import keys, operators
 from authz_service.commands.place import console, now_of, office, refusals, servers, settings_given, url_of
 from authz_service.commands.programme import programme
 from authz_service.database import migrate
@@ -26,6 +27,8 @@ app.add_typer(ledger, name="ledger")
 app.add_typer(programme, name="programme")
 app.add_typer(family, name="family")
 app.add_typer(cap, name="cap")
+app.add_typer(keys, name="key")
+app.add_typer(operators, name="operator")
 SEED: Final = 2024
 
 

@@ -25,6 +25,7 @@ class Keys:
         self._card = _derived(root_key, b"card number")
         self._request = _derived(root_key, b"request")
         self._terminal = _derived(root_key, b"terminal key")
+        self._access = _derived(root_key, b"access key")
         self._nik = _derived(root_key, b"nik")
         self._field = AESGCM(_derived(root_key, b"personal field"))
 
@@ -33,6 +34,10 @@ class Keys:
 
     def terminal_key_digest(self, terminal_key: str) -> bytes:
         return _digest(self._terminal, terminal_key.encode())
+
+    def access_key_digest(self, access_key: str) -> bytes:
+        """Of a companion's or an operator's key."""
+        return _digest(self._access, access_key.encode())
 
     def nik_digest(self, nik: str) -> bytes:
         """Finds a family by its number without keeping the number."""

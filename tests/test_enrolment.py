@@ -12,6 +12,7 @@ from typing import Any
 import asyncpg
 import pytest
 
+from authz_service.access import caller_of
 from authz_service.database import migrate
 from authz_service.enrolment.edition import PROGRAMMES_FOLDER, EditionUnusable, EnrolmentRefused
 from authz_service.enrolment.enrol import AlreadyEnrolled, Enrolment, enrol
@@ -80,6 +81,35 @@ def _without_chance(tables: dict[str, list[asyncpg.Record]]) -> dict[str, list[d
 async def test_another_seed_enrols_other_families_and_keys(database: asyncpg.Connection, enrolment: Enrolment) -> None:
     other = await _enrol(database, seed=2, programme_id="another-seed")
     assert not _secrets(enrolment.tills) & _secrets(other.tills)
+
+
+async def test_every_companion_and_an_operator_have_a_sandbox_key(
+    database: asyncpg.Connection, enrolment: Enrolment
+) -> None:
+    tills = enrolment.tills
+    assert {each.companion_id for each in tills.companions} == {card.companion_id for card in tills.cards}
+    assert [each.label for each in tills.operators] == ["Dinsos"]
+    keys = {each.key: str(each.companion_id) for each in tills.companions}
+    keys |= {each.key: str(each.operator_id) for each in tills.operators}
+    for key, principal_id in keys.items():
+        caller = await caller_of(database, KEYS, key)
+        assert caller is not None
+        assert caller.principal_id == principal_id
+        assert key.startswith("sandbox_samarinda-2024_")
+    assert await database.fetchval("SELECT count(*) FROM access_key") == len(tills.companions) + 1
+
+
+async def test_an_edition_says_how_far_its_companions_may_go(database: asyncpg.Connection, own_edition: Path) -> None:
+    await _enrol(database)
+    text = (own_edition / "programme.toml").read_text(encoding="utf-8")
+    without = "\n".join(line for line in text.splitlines() if not line.startswith("voucher_"))
+    (own_edition / "programme.toml").write_text(without, encoding="utf-8")
+    await _enrol(database, str(own_edition))
+    rows = await database.fetch(
+        "SELECT voucher_limit_rupiah, voucher_limit_packages, voucher_month_limit_rupiah, voucher_month_limit_packages,"
+        " voucher_approval_above_rupiah, voucher_approval_above_packages FROM programme ORDER BY programme_id DESC"
+    )
+    assert [tuple(row) for row in rows] == [(600_000, 2, 1_200_000, 6, 600_000, 2), (None,) * 6]
 
 
 async def test_a_terminal_key_belongs_to_one_programme(database: asyncpg.Connection, enrolment: Enrolment) -> None:
@@ -280,4 +310,5 @@ async def test_the_file_of_tills_is_for_its_owner_alone_and_reads_back(
 
 
 def _secrets(tills: SandboxTills) -> set[str]:
-    return {till.key for till in tills.terminals} | {card.beneficiary_id for card in tills.cards}
+    keys = {each.key for each in tills.terminals} | {each.key for each in tills.companions}
+    return keys | {each.key for each in tills.operators} | {card.beneficiary_id for card in tills.cards}

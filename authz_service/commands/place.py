@@ -13,6 +13,7 @@ import typer
 from pydantic import ValidationError
 from rich.console import Console
 
+from authz_service.access import AccessRefused
 from authz_service.clock import clock_from
 from authz_service.closing import BooksDoNotTie, ClosingRefused
 from authz_service.closing_statement import NotClosedYet, StatementNotWritten
@@ -32,7 +33,7 @@ console = Console()
 REFUSALS: Final = (
     *(DatabaseUnusable, EmbeddedError, EnrolmentRefused, NotServedError, DemoFailedError),
     *(BooksBusy, BooksDoNotTie, ClosingRefused, NotClosedYet, PayoutRefused, StatementNotWritten),
-    *(RollRefused, TermsRefused),
+    *(RollRefused, TermsRefused, AccessRefused),
 )
 
 

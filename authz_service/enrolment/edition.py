@@ -24,6 +24,7 @@ PROGRAMMES_FOLDER: Final = Path(__file__).parent.parent / "programmes"
 _TABLES: Final = ("kecamatan", "merchants", "categories", "products", "price_ceilings")
 
 Amount = Annotated[int, Field(gt=0)]
+Allowed = Annotated[int, Field(ge=0)]
 
 
 class EnrolmentRefused(Exception):  # noqa: N818 - it says what is so, as declines do
@@ -58,6 +59,12 @@ class Terms:
     package_rupiah: Amount | None = None
     month_cap_rupiah: Amount | None = None
     month_packages: Amount | None = None
+    voucher_limit_rupiah: Allowed | None = None
+    voucher_limit_packages: Allowed | None = None
+    voucher_month_limit_rupiah: Allowed | None = None
+    voucher_month_limit_packages: Allowed | None = None
+    voucher_approval_above_rupiah: Allowed | None = None
+    voucher_approval_above_packages: Allowed | None = None
     package_counting: PackageCounting
     above_ceiling: AboveCeiling
     details_required: DetailsRequired

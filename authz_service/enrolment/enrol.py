@@ -9,7 +9,13 @@ from pathlib import Path
 from authz_service.database import Connection
 from authz_service.enrolment.edition import Edition, EnrolmentRefused, load_edition
 from authz_service.enrolment.first_rows import Plan, Row, first_rows
-from authz_service.enrolment.sandbox import SandboxCard, SandboxTerminal, SandboxTills
+from authz_service.enrolment.sandbox import (
+    SandboxCard,
+    SandboxCompanion,
+    SandboxOperator,
+    SandboxTerminal,
+    SandboxTills,
+)
 from authz_service.enrolment.synthetic import SyntheticFamily, SyntheticShop, draw
 from authz_service.keys import Keys
 from authz_service.vocabulary import ProgrammeId
@@ -116,6 +122,14 @@ def _enrolment(plan: Plan) -> Enrolment:
             programme_id=plan.programme_id,
             terminals=tuple(_till(shop) for shop in roll.shops),
             cards=tuple(_card_in_hand(family) for family in roll.families),
+            companions=tuple(
+                SandboxCompanion(companion_id=each.companion_id, label=each.label, key=each.access_key)
+                for each in roll.companions
+            ),
+            operators=tuple(
+                SandboxOperator(operator_id=each.operator_id, label=each.label, key=each.access_key)
+                for each in roll.operators
+            ),
         ),
     )
 

@@ -13,7 +13,9 @@ from authz_service.ledger.postings import Transfer, effect_on_wallet, funded, gr
 from authz_service.vocabulary import (
     BeneficiaryStatus,
     CardStatus,
+    CompanionId,
     MerchantStatus,
+    OperatorId,
     ProgrammeId,
     TerminalStatus,
     TransferKind,
@@ -52,6 +54,8 @@ def first_rows(plan: Plan) -> dict[str, list[Row]]:
         "product": [asdict(product) for product in edition.products],
         "price_ceiling": [_ceiling(ceiling) for ceiling in edition.price_ceilings if ceiling.price_ceiling_rupiah],
         "companion": [_companion(plan, companion) for companion in roll.companions],
+        "operator": [{"operator_id": each.operator_id, "label": each.label} for each in roll.operators],
+        "access_key": _access_keys(plan),
         "beneficiary": [_beneficiary(plan, family) for family in roll.families],
         "card": [_card(plan, family) for family in roll.families],
         "account": _accounts(plan),
@@ -78,6 +82,12 @@ def _programme(plan: Plan) -> Row:
         "details_required": terms.details_required,
         "hold_seconds": terms.hold_seconds,
         "cash_categories": list(terms.cash_categories),
+        "voucher_limit_rupiah": terms.voucher_limit_rupiah,
+        "voucher_limit_packages": terms.voucher_limit_packages,
+        "voucher_month_limit_rupiah": terms.voucher_month_limit_rupiah,
+        "voucher_month_limit_packages": terms.voucher_month_limit_packages,
+        "voucher_approval_above_rupiah": terms.voucher_approval_above_rupiah,
+        "voucher_approval_above_packages": terms.voucher_approval_above_packages,
     }
 
 
@@ -121,6 +131,24 @@ def _companion(plan: Plan, companion: SyntheticCompanion) -> Row:
         "companion_id": companion.companion_id,
         "label": companion.label,
         "name_sealed": plan.keys.seal_field(companion.name, place),
+    }
+
+
+def _access_keys(plan: Plan) -> list[Row]:
+    roll = plan.roll
+    return [
+        *(_access_key(plan, each.access_key, each.companion_id, None) for each in roll.companions),
+        *(_access_key(plan, each.access_key, None, each.operator_id) for each in roll.operators),
+    ]
+
+
+def _access_key(plan: Plan, key: str, companion_id: CompanionId | None, operator_id: OperatorId | None) -> Row:
+    return {
+        "key_digest": plan.keys.access_key_digest(key),
+        "key_id": KEY_ID,
+        "companion_id": companion_id,
+        "operator_id": operator_id,
+        "created_at": plan.at,
     }
 
 

@@ -1,4 +1,4 @@
-"""What plays the tills of a synthetic programme needs: terminal keys and card numbers in clear, in one file.
+"""What plays the people of a synthetic programme needs: their keys and card numbers in clear, in one file.
 
 Only synthetic enrolment makes such a file; the database itself keeps neither. The demo, tests and load tests read it.
 """
@@ -12,7 +12,7 @@ from typing import Final
 import orjson
 from pydantic import TypeAdapter
 
-from authz_service.vocabulary import BeneficiaryId, CompanionId, MerchantId, ProgrammeId, TerminalId
+from authz_service.vocabulary import BeneficiaryId, CompanionId, MerchantId, OperatorId, ProgrammeId, TerminalId
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,12 +33,28 @@ class SandboxCard:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SandboxCompanion:
+    companion_id: CompanionId
+    label: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SandboxOperator:
+    operator_id: OperatorId
+    label: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SandboxTills:
-    """Every till and every card of one synthetic programme."""
+    """Every till, card, companion and operator of one synthetic programme."""
 
     programme_id: ProgrammeId
     terminals: tuple[SandboxTerminal, ...]
     cards: tuple[SandboxCard, ...]
+    companions: tuple[SandboxCompanion, ...]
+    operators: tuple[SandboxOperator, ...]
 
     @staticmethod
     def path(data_dir: Path, programme_id: str) -> Path:

@@ -18,6 +18,7 @@ from authz_service.vocabulary import (
     CardId,
     CompanionId,
     MerchantId,
+    OperatorId,
     ProgrammeId,
     TerminalId,
     TransferId,
@@ -41,6 +42,14 @@ class SyntheticCompanion:
     companion_id: CompanionId
     label: str
     name: str
+    access_key: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SyntheticOperator:
+    operator_id: OperatorId
+    label: str
+    access_key: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +72,7 @@ class SyntheticRoll:
     shops: tuple[SyntheticShop, ...]
     companions: tuple[SyntheticCompanion, ...]
     families: tuple[SyntheticFamily, ...]
+    operators: tuple[SyntheticOperator, ...]
 
 
 def draw(edition: Edition, programme_id: ProgrammeId, *, seed: int, at: datetime) -> SyntheticRoll:
@@ -75,6 +85,7 @@ def draw(edition: Edition, programme_id: ProgrammeId, *, seed: int, at: datetime
         shops=shops,
         companions=companions,
         families=_families(lot, edition, looked_after_by),
+        operators=(_operator(lot),),
     )
 
 
@@ -90,27 +101,40 @@ class _Lot:
     def id(self, prefix: str) -> str:
         return new_id(prefix, self._at, self.random.randbytes(CHANCE_BYTES))
 
+    def key(self, owner_id: str) -> str:
+        secret = blake2b(f"{self.mark}:{owner_id}".encode(), digest_size=16).hexdigest()
+        return f"sandbox_{self.programme_id}_{secret}"
+
 
 def _shop(lot: _Lot, shop: Shop) -> SyntheticShop:
     terminal_id = lot.id("trm")
-    secret = blake2b(f"{lot.mark}:{terminal_id}".encode(), digest_size=16).hexdigest()
     return SyntheticShop(
         merchant_id=MerchantId(lot.id("mrc")),
         terminal_id=TerminalId(terminal_id),
-        terminal_key=f"sandbox_{lot.programme_id}_{secret}",
+        terminal_key=lot.key(terminal_id),
         shop=shop,
     )
+
+
+def _companion(lot: _Lot, number: int) -> SyntheticCompanion:
+    companion_id = lot.id("cmp")
+    return SyntheticCompanion(
+        companion_id=CompanionId(companion_id),
+        label=f"P-{number:03d}",
+        name=f"PENDAMPING SINTETIS {number:03d}",
+        access_key=lot.key(companion_id),
+    )
+
+
+def _operator(lot: _Lot) -> SyntheticOperator:
+    operator_id = lot.id("opr")
+    return SyntheticOperator(operator_id=OperatorId(operator_id), label="Dinsos", access_key=lot.key(operator_id))
 
 
 def _companions(lot: _Lot, edition: Edition) -> tuple[tuple[SyntheticCompanion, ...], list[CompanionId]]:
     """The companions, and for each family, kecamatan by kecamatan, whose it is."""
     sizes = group_sizes(edition.kecamatan, edition.terms.families_per_companion)
-    companions = tuple(
-        SyntheticCompanion(
-            companion_id=CompanionId(lot.id("cmp")), label=f"P-{number:03d}", name=f"PENDAMPING SINTETIS {number:03d}"
-        )
-        for number in range(1, len(sizes) + 1)
-    )
+    companions = tuple(_companion(lot, number) for number in range(1, len(sizes) + 1))
     whose = [each.companion_id for each, size in zip(companions, sizes, strict=True) for _ in range(size)]
     return companions, whose
 

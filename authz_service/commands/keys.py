@@ -1,0 +1,119 @@
+"""`authz key` and `authz operator`: who may vouch, approve and look, and the keys that they come with."""
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from typing import Annotated, Final, TypeVar
+
+import typer
+from rich.table import Table
+
+from authz_service.access import AccessRefused, Holder, IssuedKey, add_operator, issue, issued, revoke
+from authz_service.commands.place import console, now_of, office, programme_of, refusals, servers
+from authz_service.database import Connection
+from authz_service.keys import Keys
+from authz_service.settings import SANDBOX_ROOT_KEY, Settings
+from authz_service.vocabulary import ProgrammeId
+
+keys: Final = typer.Typer(no_args_is_help=True, help="Keys of companions and operators.")
+operators: Final = typer.Typer(no_args_is_help=True, help="Operators: offices and desks, never names.")
+T = TypeVar("T")
+_Companion = Annotated[str | None, typer.Option(help="The companion's label, for example P-001.")]
+_Operator = Annotated[str | None, typer.Option(help="The operator's label.")]
+_Programme = Annotated[str | None, typer.Option(help="Needed where several are enrolled.")]
+
+
+@operators.command("add")
+def add_command(
+    label: Annotated[str, typer.Argument(help="An office or a desk, for example `Dinsos`.")],
+    *,
+    programme: _Programme = None,
+) -> None:
+    """Adds an operator to a programme. It comes in once `authz key issue` has given it a key."""
+
+    async def work(connection: Connection, programme_id: ProgrammeId, _: Settings, now: datetime) -> str:
+        return await add_operator(connection, programme_id, label, now=now, chance=os.urandom)
+
+    with refusals(), servers(sandbox=True) as settings:
+        console.print(f"Operator {label}: {_done(settings, programme, work)}", highlight=False, markup=False)
+
+
+@keys.command("issue")
+def issue_command(*, companion: _Companion = None, operator: _Operator = None, programme: _Programme = None) -> None:
+    """Prints a new key, this once. The older ones go on until `authz key revoke`."""
+
+    async def work(connection: Connection, programme_id: ProgrammeId, settings: Settings, now: datetime) -> str:
+        root_key = settings.root_key.get_secret_value()
+        return await issue(
+            connection,
+            Keys(root_key),
+            programme_id,
+            _holder(companion, operator),
+            mark="sandbox" if root_key == SANDBOX_ROOT_KEY else "authz",
+            now=now,
+            chance=os.urandom,
+        )
+
+    with refusals(), servers(sandbox=True) as settings:
+        # Not through the console: it is to be copied or piped, and must not be wrapped.
+        typer.echo(_done(settings, programme, work))
+
+
+@keys.command("list")
+def list_command(*, programme: _Programme = None) -> None:
+    """Shows whose keys there are, with the numbers by which they are revoked; never a key or its digest."""
+
+    async def work(connection: Connection, programme_id: ProgrammeId, _: Settings, __: datetime) -> list[IssuedKey]:
+        return await issued(connection, programme_id)
+
+    with refusals(), servers(sandbox=True) as settings:
+        table = Table("holder", "key", "issued", "revoked", box=None)
+        for each in _done(settings, programme, work):
+            table.add_row(str(each.holder), str(each.number), _shown(each.created_at), _shown(each.revoked_at))
+        console.print(table)
+
+
+@keys.command("revoke")
+def revoke_command(
+    *,
+    companion: _Companion = None,
+    operator: _Operator = None,
+    number: Annotated[int | None, typer.Option(help="Of the key, as `authz key list` shows it.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="All keys of this holder.")] = False,
+    programme: _Programme = None,
+) -> None:
+    """Revokes a key, or all of a holder: it opens nothing from the next request on."""
+
+    async def work(connection: Connection, programme_id: ProgrammeId, _: Settings, now: datetime) -> int:
+        if every == (number is not None):
+            raise AccessRefused("Name one key with --number, or all with --all.")
+        return await revoke(connection, programme_id, _holder(companion, operator), number, now=now)
+
+    with refusals(), servers(sandbox=True) as settings:
+        console.print(f"Revoked: {_done(settings, programme, work)}")
+
+
+def _done(
+    settings: Settings,
+    programme: str | None,
+    work: Callable[[Connection, ProgrammeId, Settings, datetime], Awaitable[T]],
+) -> T:
+    async def connected() -> T:
+        async with office(settings) as connection:
+            programme_id = await programme_of(connection, programme)
+            return await work(connection, programme_id, settings, await now_of(connection, settings))
+
+    return asyncio.run(connected())
+
+
+def _holder(companion: str | None, operator: str | None) -> Holder:
+    if companion is not None and operator is None:
+        return Holder(is_companion=True, label=companion)
+    if operator is not None and companion is None:
+        return Holder(is_companion=False, label=operator)
+    raise AccessRefused("Name one holder with --companion or --operator.")
+
+
+def _shown(instant: datetime | None) -> str:
+    return "" if instant is None else instant.isoformat(sep=" ", timespec="seconds")

@@ -72,7 +72,7 @@ async def _document(connection: Connection, key: tuple[str, str, str], clock: Cl
         return as_it_stands(row["answer"], None) | {"events": [event]}
     now = clock.at(row["database_now"])
     movements = await connection.fetch(_VOUCHER_MOVEMENTS, *key[:2])
-    hold = _hold(row, movements)
+    hold = hold_of(row, movements)
     events = [_event(each, movements, zone) for each in await connection.fetch(_TRANSFERS, *key[:2])]
     if is_due(hold, now):
         change = expire(hold)
@@ -112,7 +112,8 @@ def _use(row: asyncpg.Record) -> VoucherUse:
     return VoucherUse(voucher_id=row["voucher_id"], amount_rupiah=row["used_rupiah"], packages=row["packages_used"])
 
 
-def _hold(row: asyncpg.Record, movements: list[asyncpg.Record]) -> Hold:
+def hold_of(row: asyncpg.Record, movements: Sequence[asyncpg.Record]) -> Hold:
+    """The hold in `row`, as it was written last; `movements` are those of its vouchers, in the order of use."""
     uses: dict[VoucherId, VoucherUse] = {}
     for each in map(_use, movements):
         known = uses.get(each.voucher_id, VoucherUse(voucher_id=each.voucher_id, amount_rupiah=0, packages=0))

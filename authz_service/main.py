@@ -15,10 +15,13 @@ import structlog
 from fastapi import FastAPI, Request, Response
 from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from authz_service import __version__, logs
+from authz_service.api import backoffice
 from authz_service.api.documentation import documented
+from authz_service.api.office import Office
 from authz_service.api.operations import operations
 from authz_service.api.pos import PosDoor
 from authz_service.clock import Clock, clock_from
@@ -121,6 +124,15 @@ async def _start(settings: Settings, framework: FastAPI, stack: AsyncExitStack) 
     helpers = [hint.tell_for_ever(), registry.follow(), sweeper.sweep_for_ever()]
     tasks += map(asyncio.create_task, helpers)
     stack.push_async_callback(_stop, tasks)
+    framework.state.office = Office(
+        settings=settings,
+        keys=keys,
+        registry=registry,
+        pool=pool,
+        clock=clock,
+        chance=os.urandom,
+        new_request_id=_new_request_id,
+    )
     door = PosDoor(
         inner=framework,
         settings=settings,
@@ -129,7 +141,7 @@ async def _start(settings: Settings, framework: FastAPI, stack: AsyncExitStack) 
         room=room,
         pool=pool,
         clock=clock,
-        new_request_id=lambda: f"req_{uuid.uuid4().hex}",
+        new_request_id=_new_request_id,
     )
     log.info("service_started", version=__version__, programmes=registry.programmes, lanes=len(lanes))
     return Running(pool=pool, lanes=lanes, tasks=tasks, door=door, limit_seconds=settings.ready_timeout_seconds)
@@ -150,25 +162,40 @@ def _framework(service: Service) -> FastAPI:
         version=__version__,
         summary="Authorises purchases on restricted social-assistance cards.",
         lifespan=service.lifespan,
+        redirect_slashes=False,
     )
     app.include_router(operations(service.is_ready))
+    app.include_router(backoffice.router)
     app.add_exception_handler(HTTPException, _as_problem)
     documented(app)
     return app
 
 
-async def _as_problem(_: Request, error: Exception) -> Response:
+async def _as_problem(request: Request, error: Exception) -> Response:
     """The framework's own refusals have the contract's form, too."""
     problem: Problem = NoSuchAddress("there is nothing at this address")
     if isinstance(error, HTTPException) and error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-        problem = MethodNotAllowed((error.headers or {}).get("Allow", "GET"))
-    request_id = f"req_{uuid.uuid4().hex}"
+        problem = MethodNotAllowed(", ".join(_allowed(request)))
+    request_id = _new_request_id()
     return Response(
         problem.document(request_id),
         problem.status,
         headers={**problem.headers, "x-request-id": request_id},
         media_type="application/problem+json",
     )
+
+
+def _allowed(request: Request) -> list[str]:
+    """What this address takes; the framework itself names the methods of one of its routes only."""
+    app: FastAPI = request.app
+    scopes = {method: {**request.scope, "method": method} for method in ("GET", "POST")}
+    return [
+        method for method, scope in scopes.items() if any(route.matches(scope)[0] is Match.FULL for route in app.routes)
+    ]
+
+
+def _new_request_id() -> str:
+    return f"req_{uuid.uuid4().hex}"
 
 
 async def _stop(tasks: list["asyncio.Task[Any]"]) -> None:

@@ -22,6 +22,8 @@ class Problem(Exception):  # noqa: N818  (the RFC's own word)
     response_code: ClassVar[str] = "30"
     retryable: ClassVar[bool] = False
     message: ClassVar[str] = "Permintaan mesin tidak dapat dibaca. Hubungi petugas mesin."
+    kept: ClassVar[bool] = False
+    """State or amount caused it: an answer that is stored under its key and replayed."""
     retry_after_seconds: int | None = None
     headers: Mapping[str, str] = {}
 
@@ -71,10 +73,20 @@ class Unauthenticated(Problem):
     headers: Mapping[str, str] = {"www-authenticate": "Bearer"}
 
 
+class KeyUnknown(Unauthenticated):
+    title = "The key is missing, unknown or revoked"
+    message = "Kunci ini tidak dikenal. Hubungi operator."
+
+
 class NotYours(Problem):
     status, code, title = 403, "not_permitted", "The shop or terminal in the body is not the key's"
     response_code = "58"
     message = "Mesin ini terdaftar untuk warung lain. Hubungi petugas mesin."
+
+
+class NotForThisKey(NotYours):
+    title = "This call is not for this kind of key"
+    message = "Kunci ini bukan untuk permintaan ini. Hubungi operator."
 
 
 class NotFound(Problem):
@@ -85,6 +97,14 @@ class NotFound(Problem):
 
 class NoSuchAddress(NotFound):
     message = "Permintaan mesin tidak dikenal. Hubungi petugas mesin."
+
+
+class NoSuchFamily(NotFound):
+    message = "Keluarga ini bukan dampingan Anda. Periksa nomornya."
+
+
+class NoSuchVoucher(NotFound):
+    message = "Izin tambahan tidak ditemukan. Periksa nomornya."
 
 
 class MethodNotAllowed(Problem):
@@ -115,14 +135,32 @@ class RequestReversed(Problem):
 
 class StateConflict(Problem):
     status, code, title = 409, "state_conflict", "The authorisation is in a state that does not allow this"
-    response_code = "12"
+    response_code, kept = "12", True
     message = "Transaksi ini sudah selesai atau ditolak, tidak dapat diubah lagi."
 
 
 class ProgrammeClosed(Problem):
     status, code, title = 409, "programme_closed", "The programme is closed: no money moves any more"
-    response_code = "12"
+    response_code, kept = "12", True
     message = "Program sudah ditutup, uang tidak dapat kembali ke kartu lagi. Hubungi petugas program."
+
+
+class MonthNotOpen(Problem):
+    status, code, title = 409, "month_not_open", "Nobody can vouch for that month (any more)"
+    response_code, kept = "12", True
+    message = "Bulan itu sudah lewat atau di luar program. Pilih bulan lain."
+
+
+class FamilyRemoved(Problem):
+    status, code, title = 409, "beneficiary_removed", "The family has left the programme"
+    response_code, kept = "62", True
+    message = "Keluarga ini sudah tidak ikut program. Hubungi operator."
+
+
+class VoucherStateConflict(Problem):
+    status, code, title = 409, "voucher_state_conflict", "The voucher is in a state that does not allow this"
+    response_code, kept = "12", True
+    message = "Izin tambahan ini sudah selesai, tidak dapat diubah lagi."
 
 
 class BodyTooLarge(Problem):
@@ -152,12 +190,26 @@ class KeyReused(Problem):
 
 class CaptureExceedsHold(Problem):
     status, code, title = 422, "capture_exceeds_hold", "More than what is held"
+    kept = True
     message = "Jumlah melebihi yang ditahan. Periksa jumlahnya."
 
 
 class RefundExceedsCaptured(Problem):
     status, code, title = 422, "refund_exceeds_captured", "More than was captured and not refunded"
+    kept = True
     message = "Jumlah melebihi yang sudah dibayar. Periksa jumlahnya."
+
+
+class VoucherLimitExceeded(Problem):
+    status, code, title = 422, "voucher_limit_exceeded", "More than one voucher may give"
+    response_code, kept = "61", True
+    message = "Izin tambahan melebihi batas satu izin. Kurangi jumlahnya."
+
+
+class VoucherMonthLimitExceeded(Problem):
+    status, code, title = 422, "voucher_month_limit_exceeded", "More than vouchers may give a family in a month"
+    response_code, kept = "61", True
+    message = "Izin tambahan melebihi batas keluarga ini bulan itu. Kurangi jumlahnya atau hubungi operator."
 
 
 class TooManyRequests(Problem):

@@ -1,11 +1,12 @@
-"""What a terminal may ask, as `contract.md` has it: frozen dataclasses that pydantic fills straight from the bytes.
+"""What a terminal may ask, as `contract.md` has it, and what companions and operators change: frozen dataclasses that
+pydantic fills straight from the bytes.
 
 Every bound here is the contract's or a guard of the books; whoever holds one of these objects need not check again.
 """
 
 import re
 from dataclasses import dataclass, field, fields
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Annotated, Any, Final, Literal, Self
 from unicodedata import normalize
 
@@ -39,6 +40,7 @@ PIN_BLOCK: Final = re.compile(r"[0-9A-Fa-f]{16}")
 EARLIEST_YEAR: Final = 2000
 LATEST_YEAR: Final = 2100
 QUANTITY_PATTERN: Final = r"^[0-9]{1,9}(\.[0-9]{1,3})?$"
+MONTH_PATTERN: Final = r"^20[0-9]{2}-(0[1-9]|1[0-2])$"
 
 
 def _is_a_label(text: str) -> str:
@@ -87,6 +89,13 @@ def _as_instant(text: object) -> datetime:
     return moment.astimezone(UTC)
 
 
+def _as_month(text: object) -> date:
+    """`2024-11` → its first day."""
+    if not isinstance(text, str) or not re.fullmatch(MONTH_PATTERN, text):
+        raise PydanticCustomError("month_format", "Give a month of this century, for example 2024-11")
+    return date(int(text[:4]), int(text[5:]), 1)
+
+
 Rupiah = Annotated[int, Field(gt=0, le=MONEY_LIMIT_RUPIAH)]
 Label = Annotated[str, StringConstraints(min_length=1, max_length=64), AfterValidator(_is_a_label)]
 Reason = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_is_a_label)]
@@ -99,6 +108,10 @@ Instant = Annotated[
     BeforeValidator(
         _as_instant, json_schema_input_type=Annotated[str, Field(json_schema_extra={"format": "date-time"})]
     ),
+]
+Month = Annotated[
+    date,
+    BeforeValidator(_as_month, json_schema_input_type=Annotated[str, Field(pattern=MONTH_PATTERN)]),
 ]
 PinBlock = Annotated[str, StringConstraints(pattern=r"^[0-9A-Fa-f]{16,32}$")]
 PublicId = Annotated[str, StringConstraints(min_length=1, max_length=64), AfterValidator(_without_control_characters)]
@@ -231,6 +244,44 @@ class BalanceInquiry:
     terminal_id: PublicId | None = None
 
 
+Extra = Annotated[int, Field(ge=0, le=MONEY_LIMIT_RUPIAH)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewVoucher:
+    """`POST /v1/vouchers`: a companion lets one of its families go over one month's cap (rupiah, packages, or both)."""
+
+    __pydantic_config__ = STRICT
+
+    beneficiary_id: PublicId
+    month: Month
+    reason: Reason
+    extra_amount: Extra = 0
+    extra_packages: Extra = 0
+
+    @model_validator(mode="after")
+    def _gives_something(self) -> Self:
+        if not self.extra_amount and not self.extra_packages:
+            raise PydanticCustomError("gives_nothing", "extra_amount or extra_packages must be above 0")
+        return self
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Revocation:
+    """`POST …/revoke`: what the voucher has not covered yet is gone."""
+
+    __pydantic_config__ = STRICT
+
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Approval:
+    """`POST …/approve`: nothing more is to be said."""
+
+    __pydantic_config__ = STRICT
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expiry:
     """What the sweeper asks, never a terminal: write the end of a family's expired holds, if nobody else did."""
@@ -250,5 +301,5 @@ def canonical(body: Any) -> list[tuple[str, object]]:
 
 _DEFAULTS: Final = {
     kind: tuple((each.name, each.default) for each in fields(kind) if each.name != "pin_block")
-    for kind in (Line, Purchase, Capture, Void, Refund, Reversal, BalanceInquiry)
+    for kind in (Line, Purchase, Capture, Void, Refund, Reversal, BalanceInquiry, NewVoucher, Revocation, Approval)
 }

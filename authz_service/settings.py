@@ -63,6 +63,8 @@ class Settings(BaseSettings):
     office_pool_size: int = 4
     """Connections for everything that is not the hot path: reads by operators, registry reloads, readiness."""
     office_statement_timeout_ms: int = 5_000
+    office_lock_timeout_ms: int = 1_500
+    """How long a companion's or operator's change waits for a family, or for the same request sent twice."""
     office_acquire_timeout_seconds: float = 2.0
     audit_statement_timeout_ms: int = 300_000
     """For one invariant of the books; a million families take less than a minute."""

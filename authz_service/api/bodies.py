@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Sequence
 from math import isfinite
 from typing import Any, Final, TypeVar
 
@@ -9,7 +10,7 @@ import orjson
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
-from authz_service.problems import Invalid, NotJson, Problem
+from authz_service.problems import Invalid, NotJson, Problem, QueryInvalid
 
 _SAFE_NAME: Final = re.compile(r"(?![a-f]{8})[a-z_]{1,40}")
 """No digits, and nothing that could be the letters of a PIN block."""
@@ -45,8 +46,14 @@ def invalid(error: ValidationError) -> Problem:
     return Invalid([_told(each) for each in errors if each["loc"] not in inner])
 
 
+def query_invalid(errors: Sequence[ErrorDetails]) -> Problem:
+    """Each filter that is wrong, by name, and what it should be."""
+    told = [_told({**each, "loc": each["loc"][1:]}) for each in errors]
+    return QueryInvalid("; ".join(f"{each['field']}: {each['detail']}" for each in told), errors=told)
+
+
 def _told(error: ErrorDetails) -> dict[str, str]:
-    if error["type"] == "unexpected_keyword_argument":
+    if error["type"] in {"unexpected_keyword_argument", "extra_forbidden"}:
         *above, name = error["loc"]
         # What a till puts where a name should stand may be anything, a card number too.
         known = str(name) if _SAFE_NAME.fullmatch(str(name)) else "(unknown)"

@@ -12,6 +12,8 @@ from authz_service import problems as p
 from authz_service.answers import Document
 from authz_service.api import wire
 from authz_service.api.examples import PROBLEMS, REQUEST, examples
+from authz_service.api.office_documentation import INTRODUCTION, OFFICE_PROBLEMS_OF, complete_requests
+from authz_service.api.office_examples import OFFICE_PROBLEMS, office_examples
 from authz_service.requests import BalanceInquiry, Capture, Purchase, Refund, Reversal, Void
 
 DUTIES: Final = """\
@@ -69,9 +71,9 @@ class _Stub(APIRoute):
 
 
 def documented(app: FastAPI) -> None:
-    """The OpenAPI document of `app` describes every call of a terminal, with an example of every answer."""
+    """The OpenAPI document of `app` describes every call of a terminal and its own, with an example of every answer."""
     app.include_router(_router)
-    app.description = "\n\n".join(part for part in (app.description, _INTRODUCTION) if part)
+    app.description = "\n\n".join(part for part in (app.description, _INTRODUCTION, INTRODUCTION) if part)
     plain = app.openapi
     app.openapi = lambda: _completed(plain())  # type: ignore[method-assign]  # the way that FastAPI's manual gives
 
@@ -228,11 +230,14 @@ PROBLEMS_OF: Final[Mapping[str, tuple[type[p.Problem], ...]]] = {
     "refund": (*_KEYED, p.NotFound, p.StateConflict, p.ProgrammeClosed, p.RefundExceedsCaptured),
     "balance_inquiry": (*_POSTED, p.NotYours),
     "catalogue": _EVERY,
+    **OFFICE_PROBLEMS_OF,
 }
+ALL_PROBLEMS: Final = (*PROBLEMS, *OFFICE_PROBLEMS)
 
 
 def _completed(document: Document) -> Document:
     """`document` with what FastAPI cannot say: problems under their own media type, and examples with their nulls."""
+    complete_requests(document, KEY_PATTERN)
     for operations in document["paths"].values():
         for operation in operations.values():
             if operation.get("operationId") in PROBLEMS_OF:
@@ -250,7 +255,7 @@ def _completed(document: Document) -> Document:
 
 def _complete(operation: Document) -> None:
     name = operation["operationId"]
-    shown_here = examples()[name]
+    shown_here = {**examples(), **office_examples()}[name]
     if "requestBody" in operation:
         operation["requestBody"]["content"]["application/json"]["examples"] = shown_here[REQUEST]
     answers = {status: told for status, told in operation["responses"].items() if status < "400"}
@@ -264,7 +269,7 @@ def _complete(operation: Document) -> None:
 
 def _problem_responses(kinds: tuple[type[p.Problem], ...]) -> Document:
     responses: Document = {}
-    for problem in sorted((each for each in PROBLEMS if type(each) in kinds), key=lambda each: each.status):
+    for problem in sorted((each for each in ALL_PROBLEMS if type(each) in kinds), key=lambda each: each.status):
         told = responses.setdefault(str(problem.status), {"description": problem.title, "headers": {}, "content": {}})
         if problem.title not in told["description"]:
             told["description"] += f"; or: {problem.title}"

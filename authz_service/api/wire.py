@@ -11,6 +11,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from authz_service.declines import DeclineReason
 from authz_service.rules.basket import LineAction
 from authz_service.vocabulary import MONEY_LIMIT_RUPIAH, AboveCeiling, DetailsRequired, HoldStatus
+from authz_service.vouchers import VoucherStatus
 
 
 def _may_be_missing(**told: Any) -> Any:
@@ -251,8 +252,17 @@ class ProblemDocument(Wire):
     request_id: str
     message: Message
     response_code: ResponseCode
-    errors: list[FieldError] = _may_be_missing(description="With `invalid`: each field that is not valid.")
+    errors: list[FieldError] = _may_be_missing(description="Each field, or filter of a list, that is not valid.")
     authorization_id: AuthorisationId = _may_be_missing(description="With `stan_already_used`: the first request's.")
     authorization_status: HoldStatus = _may_be_missing(description="With `state_conflict`: the state that won.")
     held_amount: Money = _may_be_missing(description="With `capture_exceeds_hold`.")
     refundable_amount: Money = _may_be_missing(description="With `refund_exceeds_captured`.")
+    voucher_status: VoucherStatus = _may_be_missing(
+        description="With `voucher_state_conflict`: the state that it is in."
+    )
+    limit_amount: Money = _may_be_missing(description="With `voucher_limit_exceeded`, `voucher_month_limit_exceeded`.")
+    limit_packages: Annotated[int, Field(ge=0)] = _may_be_missing()
+    given_amount: Money = _may_be_missing(
+        description="With `voucher_month_limit_exceeded`: what vouchers already give."
+    )
+    given_packages: Annotated[int, Field(ge=0)] = _may_be_missing()

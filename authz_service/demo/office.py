@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 import asyncpg
 
+from authz_service.access import Caller
 from authz_service.clock import ShiftedClock
 from authz_service.demo.plan import (
     CardExpirySet,
@@ -30,7 +31,7 @@ from authz_service.roll.cards import CardFromTheBank, new_card, set_card_status
 from authz_service.roll.orders import Here, Order
 from authz_service.roll.status import remove, resume, suspend
 from authz_service.vocabulary import BeneficiaryId, BeneficiaryStatus, CardId, CardStatus, Chance
-from authz_service.vouching import vouch
+from authz_service.vouching import approve, vouch
 
 _TERMS: Final = """
 -- The terms of one programme, as its row has them.
@@ -45,6 +46,10 @@ _CARD: Final = "SELECT card_id FROM card WHERE programme_id = $1 AND card_digest
 _SET_CARD_EXPIRY: Final = "UPDATE card SET expires_on = $3 WHERE programme_id = $1 AND card_digest = $2"
 _SET_SHOP_STATUS: Final = "UPDATE merchant SET status = $3 WHERE programme_id = $1 AND merchant_id = $2"
 _SET_SHOP_LEAVES: Final = "UPDATE merchant SET leaves_on = $3 WHERE programme_id = $1 AND merchant_id = $2"
+_WAITS: Final = """
+-- Whether this voucher still needs an operator.
+SELECT approved_at IS NULL FROM voucher WHERE programme_id = $1 AND voucher_id = $2
+"""
 _SET_SHOP_CLOSES: Final = "UPDATE merchant SET closes_at = $3 WHERE programme_id = $1 AND merchant_id = $2"
 _BECOMING: Final = {
     BeneficiaryStatus.ACTIVE: (resume, "data sudah diverifikasi"),
@@ -73,6 +78,9 @@ class Office:
         self._tills = tills
         self._clock = clock
         self._chance = chance
+        self._operator = Caller(
+            programme_id=tills.programme_id, companion_id=None, operator_id=tills.operators[0].operator_id
+        )
 
     async def town(self) -> Town:
         """The programme's terms from its row, its shops with their hours, and the families whose cards are at hand."""
@@ -112,9 +120,9 @@ class Office:
                 assert_never(unreachable)
 
     async def vouch(self, beneficiary_id: BeneficiaryId, voucher: Vouching) -> None:
-        """The family's companion has vouched."""
+        """The family's companion has vouched, and an operator has approved where that is needed."""
         async with self._busy:
-            await vouch(
+            voucher_id = await vouch(
                 self._connection,
                 programme_id=self._tills.programme_id,
                 beneficiary_id=beneficiary_id,
@@ -125,6 +133,9 @@ class Office:
                 now=self._clock.estimate(),
                 chance=self._chance,
             )
+            if await self._connection.fetchval(_WAITS, self._tills.programme_id, voucher_id):
+                async with self._connection.transaction():
+                    await approve(self._connection, self._operator, voucher_id, self._clock)
 
     async def _set_card(self, card_number: str, status: CardStatus) -> None:
         digest = self._keys.card_digest(card_number)

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import asyncpg
 
+from authz_service.database import Connection
 from authz_service.ledger.postings import Balance, Transfer
 from authz_service.ledger.statements import FACTS, RECORD
 from authz_service.vocabulary import ProgrammeId
@@ -92,7 +93,7 @@ class FamilyRecord:
 
 
 async def read_facts(
-    connection: asyncpg.Connection,
+    connection: Connection,
     programme_id: ProgrammeId,
     month: date,
     expired_by: datetime,

@@ -39,6 +39,8 @@ def test_the_demo_plays_the_quarter_serves_today_and_its_curl_gets_an_approval(t
         first, again = (_pasted(report[report.index("curl -s") :]) for _ in range(2))
         assert (first["decision"], first["approved_amount"]) == ("approved", 107000)
         assert again == first
+        vouched = _pasted(_voucher_of_the_readme(tmp_path, port))
+        assert (vouched["status"], vouched["extra_amount"]) == ("live", 300000)
         with urlopen(f"http://127.0.0.1:{port}/docs", timeout=20) as answer:
             page = answer.read().decode()
         assert "swagger-ui" in page
@@ -75,6 +77,17 @@ def _pasted(command: str) -> dict[str, Any]:
     """What a shell makes of the printed lines."""
     answer: dict[str, Any] = json.loads(subprocess.check_output(["sh", "-c", command], timeout=20))
     return answer
+
+
+def _voucher_of_the_readme(directory: Path, port: int) -> str:
+    """The README's commands, for this demo's port and folder."""
+    readme = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+    command = readme.partition("## Vouching")[2].split("```")[1].strip()
+    here = {".venv/bin/python": sys.executable, "var/demo": str(directory / "demo"), ":8000": f":{port}"}
+    for there, instead in here.items():
+        assert there in command
+        command = command.replace(there, instead)
+    return command
 
 
 def _runs_on_the_same_directory(directory: Path) -> tuple[int, bool]:

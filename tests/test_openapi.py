@@ -12,22 +12,36 @@ import orjson
 import pytest
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
-from pydantic import TypeAdapter
+from pydantic import BaseModel, TypeAdapter
 
 from authz_service import requests
-from authz_service.api import pos, wire
+from authz_service.api import arrival, backoffice, office_wire, pos, wire
 from authz_service.api.documentation import DUTIES, KEY_PATTERN, StubIsReached, documented
+from authz_service.api.office import Office
+from authz_service.api.office_documentation import BODIES
 from authz_service.declines import DeclineReason
 from authz_service.problems import Problem
 
 METHODS = {"get", "post", "put", "patch", "delete"}
+ANSWERS = vars(wire) | vars(office_wire)
 POS_CALLS = {call.name: call for call in vars(pos).values() if isinstance(call, pos.Call)}
 
 
 @pytest.fixture(scope="module")
 def app() -> FastAPI:
     built = FastAPIOffline(title="Authorisation", description="For tills.")
+    built.include_router(backoffice.router)
     documented(built)
+    nothing: Any = None
+    built.state.office = Office(
+        settings=nothing,
+        keys=nothing,
+        registry=nothing,
+        pool=nothing,
+        clock=nothing,
+        chance=nothing,
+        new_request_id=lambda: "req_1",
+    )
     return built
 
 
@@ -66,16 +80,44 @@ def test_every_reference_resolves(document: dict[str, Any]) -> None:
             found = found[step]
 
 
-def test_each_operation_has_an_id_a_summary_a_tag_and_the_terminals_key(document: dict[str, Any]) -> None:
+def test_each_operation_has_an_id_a_summary_a_tag_and_the_keys_that_it_takes(document: dict[str, Any]) -> None:
     ids = []
-    for _, _, operation in operations(document):
+    for method, path, operation in operations(document):
         ids.append(operation["operationId"])
         assert operation["summary"]
-        assert operation["tags"] == ["terminals"]
-        assert operation["security"] == [{"terminal_key": []}]
+        assert operation["description"]
+        keys = {name for each in operation["security"] for name in each}
+        if (method, path) in of_the_office():
+            assert operation["tags"] == ["companions and operators"]
+            assert keys == takes(method, path)
+        else:
+            assert operation["tags"] == ["terminals"]
+            assert keys == {"terminal_key"}
         assert all(told["description"] for told in operation["responses"].values())
     assert len(set(ids)) == len(ids)
-    assert document["components"]["securitySchemes"]["terminal_key"]["scheme"] == "bearer"
+    schemes = document["components"]["securitySchemes"]
+    assert {name: scheme["scheme"] for name, scheme in schemes.items()} == {
+        "terminal_key": "bearer",
+        "companion_key": "bearer",
+        "operator_key": "bearer",
+    }
+
+
+def of_the_office() -> dict[tuple[str, str], Any]:
+    """Method and path → route, of each call of companions and operators."""
+    return {(method, route.path): route for route in backoffice.router.routes for method in route.methods}  # type: ignore[attr-defined]
+
+
+def takes(method: str, path: str) -> set[str]:
+    """Which keys the route lets through, by what it asks of its caller."""
+    asked = {
+        each.call.__name__ for each in of_the_office()[method, path].dependant.dependencies if each.name == "caller"
+    }
+    return {
+        "_companion": {"companion_key"},
+        "_operator": {"operator_key"},
+        "_anyone": {"companion_key", "operator_key"},
+    }[asked.pop()]
 
 
 def test_each_name_in_a_path_is_a_parameter(document: dict[str, Any]) -> None:
@@ -91,12 +133,13 @@ def test_the_second_reading_of_the_document_is_the_first(app: FastAPI) -> None:
 def test_every_example_is_valid_for_the_model_it_stands_under(document: dict[str, Any]) -> None:
     checked = 0
     for _, _, operation in operations(document):
-        bodies = [(wire, told) for told in operation["responses"].values() if "content" in told]
+        bodies = [(ANSWERS, told) for told in operation["responses"].values() if "content" in told]
         if "requestBody" in operation:
-            bodies.append((requests, operation["requestBody"]))
-        for module, told in bodies:
+            bodies.append((vars(requests), operation["requestBody"]))
+        for models, told in bodies:
             for media in told["content"].values():
-                model = TypeAdapter(getattr(module, schema_name(media)))
+                model = TypeAdapter(models[schema_name(media)])
+                assert media["examples"]
                 for example in media["examples"].values():
                     model.validate_json(orjson.dumps(example["value"]))
                     checked += 1
@@ -150,7 +193,10 @@ def steps(part: ast.pattern) -> list[str]:
 
 
 def test_what_the_door_serves_is_documented_and_the_other_way_round(document: dict[str, Any]) -> None:
-    assert served() == {(method, re.sub(r"{.+?}", "{}", path)) for method, path, _ in operations(document)}
+    described = {(method, path) for method, path, _ in operations(document)}
+    assert of_the_office().keys() <= described
+    at_the_counter = {(method, re.sub(r"{.+?}", "{}", path)) for method, path in described - of_the_office().keys()}
+    assert served() == at_the_counter
 
 
 async def test_each_documented_call_is_asked_for_its_key_by_the_door(app: FastAPI, document: dict[str, Any]) -> None:
@@ -162,13 +208,18 @@ async def test_each_documented_call_is_asked_for_its_key_by_the_door(app: FastAP
 
 def test_key_and_body_are_required_where_the_door_requires_them(document: dict[str, Any]) -> None:
     by_id = {operation["operationId"]: operation for _, _, operation in operations(document)}
-    assert set(POS_CALLS) == {name for name, operation in by_id.items() if "requestBody" in operation}
+    assert set(POS_CALLS) | set(BODIES) == {name for name, operation in by_id.items() if "requestBody" in operation}
     for name, call in POS_CALLS.items():
         keys = [each for each in by_id[name].get("parameters", []) if each["name"] == "Idempotency-Key"]
         assert [key["required"] for key in keys] == ([True] if call.keyed else [])
         body = by_id[name]["requestBody"]
         assert body.get("required", False) is not call.body_is_optional
         assert schema_name(body["content"]["application/json"]) == call.adapter._type.__name__
+    for name, (kind, required) in BODIES.items():
+        keys = [each for each in by_id[name]["parameters"] if each["name"] == "Idempotency-Key"]
+        assert [(key["required"], key["schema"]["pattern"]) for key in keys] == [(True, KEY_PATTERN)]
+        assert by_id[name]["requestBody"].get("required", False) is required
+        assert schema_name(by_id[name]["requestBody"]["content"]["application/json"]) == kind.__name__
     takes_a_dry_run = {
         name for name, each in by_id.items() if "dry_run" in {given["name"] for given in each.get("parameters", [])}
     }
@@ -195,7 +246,7 @@ def test_key_and_body_are_required_where_the_door_requires_them(document: dict[s
     ],
 )
 def test_the_documented_pattern_of_a_key_lets_pass_what_the_door_lets_pass(key: str) -> None:
-    arrived = pos._arrived(
+    head = arrival.head_of(
         {
             "method": "POST",
             "path": "/v1/authorizations",
@@ -205,10 +256,33 @@ def test_the_documented_pattern_of_a_key_lets_pass_what_the_door_lets_pass(key: 
         "req_1",
     )
     try:
-        let_pass = bool(pos._idempotency_key(arrived))
+        let_pass = bool(arrival.idempotency_key(head))
     except Problem:
         let_pass = False
     assert bool(re.fullmatch(KEY_PATTERN, key)) is let_pass
+
+
+def test_each_posted_call_of_the_office_reads_the_body_that_is_documented() -> None:
+    posted = {route.operation_id for (method, _), route in of_the_office().items() if method == "POST"}
+    assert posted == set(BODIES)
+    adapters: dict[str, TypeAdapter[Any]] = {"vouch": backoffice.NEW_VOUCHER, "revoke_voucher": backoffice.REVOCATION}
+    adapters |= {"approve_voucher": backoffice.APPROVAL}
+    for name, adapter in adapters.items():
+        assert adapter._type is BODIES[name][0]
+
+
+def test_each_filter_of_a_list_is_a_parameter_with_its_values(document: dict[str, Any]) -> None:
+    by_id = {operation["operationId"]: operation for _, _, operation in operations(document)}
+    lists: dict[str, type[BaseModel]] = {
+        "list_vouchers": backoffice.VoucherFilters,
+        "list_beneficiaries": backoffice.FamilyFilters,
+        "list_authorisations": backoffice.AuthorisationFilters,
+    }
+    assert set(lists) == {name for name in by_id if name.startswith("list_")}
+    for name, filters in lists.items():
+        declared = {each["name"] for each in by_id[name]["parameters"] if each["in"] == "query"}
+        assert declared == set(filters.model_fields)
+        assert {"limit", "after"} <= declared
 
 
 async def test_a_stub_that_is_reached_raises_whatever_was_sent(app: FastAPI) -> None:

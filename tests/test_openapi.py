@@ -15,7 +15,7 @@ from fastapi_offline import FastAPIOffline
 from pydantic import BaseModel, TypeAdapter
 
 from authz_service import requests
-from authz_service.api import arrival, backoffice, office_wire, pos, wire
+from authz_service.api import arrival, backoffice, filters, office_wire, pos, wire
 from authz_service.api.documentation import DUTIES, KEY_PATTERN, StubIsReached, documented
 from authz_service.api.office import Office
 from authz_service.api.office_documentation import BODIES
@@ -274,14 +274,14 @@ def test_each_posted_call_of_the_office_reads_the_body_that_is_documented() -> N
 def test_each_filter_of_a_list_is_a_parameter_with_its_values(document: dict[str, Any]) -> None:
     by_id = {operation["operationId"]: operation for _, _, operation in operations(document)}
     lists: dict[str, type[BaseModel]] = {
-        "list_vouchers": backoffice.VoucherFilters,
-        "list_beneficiaries": backoffice.FamilyFilters,
-        "list_authorisations": backoffice.AuthorisationFilters,
+        "list_vouchers": filters.VoucherFilters,
+        "list_beneficiaries": filters.FamilyFilters,
+        "list_authorisations": filters.AuthorisationFilters,
     }
     assert set(lists) == {name for name in by_id if name.startswith("list_")}
-    for name, filters in lists.items():
+    for name, model in lists.items():
         declared = {each["name"] for each in by_id[name]["parameters"] if each["in"] == "query"}
-        assert declared == set(filters.model_fields)
+        assert declared == set(model.model_fields)
         assert {"limit", "after"} <= declared
 
 

@@ -6,30 +6,26 @@ Each says by its caller (`Companion`, `Operator`, `Anyone`) whose it is. Another
 
 import re
 from datetime import datetime
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final
 
 from fastapi import APIRouter, Query, Request, Response, Security
 from fastapi.security import HTTPBearer
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter
-from pydantic_core import PydanticCustomError
+from pydantic import TypeAdapter
 
 from authz_service.access import Caller
 from authz_service.answers import CREATED, OK, Answer
 from authz_service.api import office_wire, wire
+from authz_service.api.filters import AuthorisationFilters, FamilyFilters, VoucherFilters
 from authz_service.api.office import Anyone, Companion, Here, OfficeRoute, Operator, as_response, told
 from authz_service.database import Connection
-from authz_service.declines import APPROVED, DeclineReason
 from authz_service.lists.authorisations import Sought, authorisations
 from authz_service.lists.families import own_families
 from authz_service.lists.pages import page
 from authz_service.problems import NoSuchVoucher
-from authz_service.requests import Approval, Instant, Month, NewVoucher, Revocation
-from authz_service.vocabulary import HoldStatus
-from authz_service.vouchers import Voucher, VoucherStatus, Wanted, voucher_as_shown, vouchers, with_uses
+from authz_service.requests import Approval, NewVoucher, Revocation
+from authz_service.vouchers import Voucher, Wanted, voucher_as_shown, vouchers, with_uses
 from authz_service.vouching import alone_with, approve, revoke, vouch
 
-PAGE_LIMIT: Final = 100
-REASONS: Final = [APPROVED, *(reason.value for reason in DeclineReason)]
 NEW_VOUCHER: Final = TypeAdapter(NewVoucher)
 REVOCATION: Final = TypeAdapter(Revocation)
 APPROVAL: Final = TypeAdapter(Approval)
@@ -46,47 +42,6 @@ router: Final = APIRouter(
     # Brings the model into the document and keeps FastAPI's own 422 out, as for the terminals' calls.
     responses={422: {"model": wire.ProblemDocument}},
 )
-
-
-# --- What a list may be asked for ------------------------------------------------------------------------------------
-
-
-def _is_a_reason(text: str) -> str:
-    if text not in REASONS:
-        raise PydanticCustomError("enum", "Give approved, or the reason of a decline")
-    return text
-
-
-class _Page(BaseModel):
-    # A filter that is misspelt must not pass for one that was left out.
-    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
-
-    limit: Annotated[int, Field(ge=1, le=PAGE_LIMIT, description="So many at most.")] = 50
-
-
-class VoucherFilters(_Page):
-    after: office_wire.VoucherId | None = None
-    beneficiary_id: office_wire.BeneficiaryId | None = None
-    companion_id: office_wire.CompanionId | None = None
-    month: Month | None = None
-    status: VoucherStatus | None = None
-
-
-class FamilyFilters(_Page):
-    after: office_wire.BeneficiaryId | None = None
-
-
-class AuthorisationFilters(_Page):
-    after: wire.AuthorisationId | None = None
-    beneficiary_id: office_wire.BeneficiaryId | None = None
-    merchant_id: wire.MerchantId | None = None
-    terminal_id: wire.TerminalId | None = None
-    decision: Literal["approved", "declined"] | None = None
-    reason: Annotated[str, AfterValidator(_is_a_reason), Field(json_schema_extra={"enum": REASONS})] | None = None
-    status: HoldStatus | None = Field(default=None, description="As of now.")
-    month: Month | None = None
-    created_from: Instant | None = Field(default=None, description="The first instant that is meant.")
-    created_to: Instant | None = Field(default=None, description="The first instant that is no longer meant.")
 
 
 # --- Vouchers --------------------------------------------------------------------------------------------------------

@@ -7,13 +7,14 @@ PIP = .venv/bin/python -m pip -qq --disable-pip-version-check --no-input
 COMPILE = uv pip compile pyproject.toml --quiet --generate-hashes --no-emit-index-url --python-version 3.11 \
 	--universal --no-annotate --no-header
 
-.PHONY: help demo serve test mutants check docs lock clean
+.PHONY: help demo serve test test-long mutants check docs lock clean
 
 help:
 	@echo "make demo    the programme of 2024 in about a minute, then the service on port 8000 (ARGS=--no-serve: without)"
 	@echo "make serve   the service with embedded servers"
 	@echo "make test    all tests (ARGS=tests/test_embedded.py: some of them)"
 	@echo "make mutants whether the tests notice every small change to the money rules (two minutes)"
+	@echo "make test-long the state machine for 200 000 calls, some minutes on both cores"
 	@echo "make check   format, lint, types, direction of imports"
 	@echo "make docs    draws docs/hold-states.md from the code"
 	@echo "make lock    renews the lock files (ARGS=--upgrade: with the newest versions)"
@@ -30,6 +31,9 @@ mutants: .venv/installed
 	@rm -rf mutants
 	@.venv/bin/mutmut run
 	@.venv/bin/python -m tests.mutants
+
+test-long: .venv/installed
+	@AUTHZ_TEST_OPERATIONS=200000 .venv/bin/pytest -n 2 tests/test_machine.py $(ARGS)
 
 check: .venv/installed
 	@.venv/bin/ruff format --check .

@@ -82,6 +82,16 @@ def _url_of(url: str, database: str) -> str:
     return head.rpartition("/")[0] + "/" + database + question + query
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """How much the state machine of `test_machine.py` did, and how fast; its parts run at the same time."""
+    done = [dict(report.user_properties) for report in terminalreporter.getreports("passed")]
+    if parts := [each for each in done if "operations" in each]:
+        operations, seconds = (sum(each["operations"] for each in parts), max(each["seconds"] for each in parts))
+        terminalreporter.write_line(
+            f"The machine made {operations} calls in {seconds:.0f} s ({operations / seconds:.0f} a second)."
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class EnrolledTemplate:
     """A database in which the Samarinda programme is enrolled, to copy."""

@@ -71,13 +71,15 @@ class Sweeper:
     async def change_families(self, programme_id: ProgrammeId) -> None:
         """The changes of at most `due_changes` families whose day has come are written."""
         async with self.pool.acquire() as connection:
-            await apply_due(
+            written = await apply_due(
                 connection,
                 programme_id=programme_id,
                 now=self.clock.at(await connection.fetchval("SELECT clock_timestamp()")),
                 chance=self.chance,
                 limit=self.settings.due_changes,
             )
+        if written:
+            log.info("family_changes_written", programme=programme_id, families=written)
 
     async def _visit(self, row: asyncpg.Record) -> None:
         await self.room.answer(

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from itertools import product
 from pathlib import Path
@@ -18,6 +19,7 @@ TOMORROW = date(2024, 10, 8)
 THE_NEXT_DAY = datetime(2024, 10, 8, tzinfo=WITA)
 HELD = 150_000
 ENTITLEMENT = 1_800_000
+CONTROL_TOTAL = 987 * ENTITLEMENT
 
 
 @pytest.fixture
@@ -92,14 +94,14 @@ async def test_the_hold_is_honoured_and_nothing_new_is_approved(
         assert (declined["reason"], declined["largest_approvable_amount"]) == (told, 0)
     else:
         assert (await world.void(declined["id"])).status == 200
-    total = await operator.control_total()
+    assert (await operator.control_total(), await operator.unallocated()) == (CONTROL_TOTAL, 0)
     await world.books_balance()
     await happens(world, held["id"], "sale")
     left = 0 if leaves else ENTITLEMENT - spent
     assert await world.wallet() == (left, 0, spent)
     # The control total falls by what was returned, and that is what is unallocated now.
     assert await operator.unallocated() == (ENTITLEMENT - spent if leaves else 0)
-    assert await operator.control_total() == total - await operator.unallocated()
+    assert await operator.control_total() == CONTROL_TOTAL - await operator.unallocated()
     await operator.write_due()
     assert await world.wallet() == (left, 0, spent)
     await world.books_balance()
@@ -239,6 +241,8 @@ async def test_a_past_day_holds_at_once_and_changes_no_decision(world: World, op
     change = await operator.remove(on=date(2024, 10, 2))
     assert (change.waits, change.effective_at) == (False, datetime(2024, 10, 2, tzinfo=WITA))
     assert await world.wallet() == (0, 0, HELD)
+    with pytest.raises(RollRefused, match="0204-12-01 is before"):
+        await operator.suspend(world.tills.cards[1], on=date(204, 12, 1))
     with pytest.raises(RollRefused, match="entered only on 2024-09-25"):
         await operator.suspend(world.tills.cards[1], on=date(2024, 9, 24))
     await world.books_balance()
@@ -277,6 +281,17 @@ async def test_a_family_that_enters_on_a_day_has_its_money_at_once_and_buys_from
     row = await world.database.fetchrow("SELECT * FROM beneficiary WHERE beneficiary_id = $1", change.beneficiary_id)
     assert row is not None
     assert (row["status"], row["entered_on"]) == ("active", TOMORROW)
+    await world.books_balance()
+
+
+async def test_a_family_that_does_not_come_after_all_gives_its_money_back(world: World, operator: Operator) -> None:
+    await operator.remove(world.tills.cards[1])
+    newcomer = a_newcomer()
+    entered = await operator.enter(newcomer, on=TOMORROW)
+    change = await operator.remove(replace(world.card, beneficiary_id=entered.beneficiary_id))
+    assert (change.effects.returned_rupiah, change.effects.withdrawn is None) == (ENTITLEMENT, False)
+    world.at(THE_NEXT_DAY)
+    assert (await world.authorise(card_number=newcomer.card.number))["reason"] == "beneficiary_removed"
     await world.books_balance()
 
 

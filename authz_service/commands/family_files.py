@@ -6,7 +6,7 @@ from typing import IO, Final, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from authz_service.requests import STRICT, CardNumber, Nik, Rupiah
+from authz_service.requests import STRICT, CardNumber, Label, Nik, Rupiah
 from authz_service.roll.cards import CardFromTheBank
 from authz_service.roll.entering import Newcomer
 from authz_service.roll.orders import RollRefused
@@ -38,8 +38,8 @@ class NewcomerFile(CardFile):
 
     name: str = field(repr=False)
     nik: Nik = field(repr=False)
-    companion: str
-    district_code: str
+    companion: Label
+    district_code: Label
     amount: Rupiah | None = None
 
     def newcomer(self) -> Newcomer:

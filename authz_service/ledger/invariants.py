@@ -278,8 +278,8 @@ SELECT format('%s: %s is missing', c.card_id, c.beneficiary_id) AS what
 """,
     ),
     Invariant(
-        name="families_have_their_grant",
-        sentence="Every family was granted its money, a late entrant at least what its entry says.",
+        name="families_have_one_grant",
+        sentence="Every family was granted its money once; a late entrant got what its entry says.",
         query="""
 SELECT format('%s: %s grants of %s, its entry says %s', b.beneficiary_id, coalesce(g.grants, 0),
               coalesce(g.granted, 0), coalesce(c.granted::text, 'nothing')) AS what
@@ -291,7 +291,7 @@ SELECT format('%s: %s grants of %s, its entry says %s', b.beneficiary_id, coales
   LEFT JOIN (SELECT beneficiary_id, (detail ->> 'granted_rupiah')::bigint AS granted
                FROM family_change
               WHERE programme_id = $1 AND kind = 'enter') c USING (beneficiary_id)
- WHERE b.programme_id = $1 AND (coalesce(g.grants, 0) = 0 OR g.granted < c.granted)
+ WHERE b.programme_id = $1 AND (coalesce(g.grants, 0) <> 1 OR g.granted <> c.granted)
 """,
     ),
     Invariant(

@@ -6,7 +6,7 @@ from typing import Final
 from authz_service.database import Connection
 from authz_service.roll.leaving import leave
 from authz_service.roll.opened import LockedFamily, Roll, opened_roll
-from authz_service.roll.orders import RollBusy
+from authz_service.roll.orders import RollRefused
 from authz_service.vocabulary import BeneficiaryStatus, Chance
 
 _DUE: Final = """
@@ -31,14 +31,14 @@ _NO_REASON: Final = "a dated change that has no order"
 async def apply_due(connection: Connection, *, programme_id: str, now: datetime, chance: Chance, limit: int) -> int:
     """The changes of at most `limit` families that are due are written, each by itself; how many.
 
-    A family that somebody else is at work on is left for the next time.
+    A family that cannot be changed now, above all one that somebody else is at work on, is left for the next time.
     """
     written = 0
     for row in await connection.fetch(_DUE, programme_id, now, limit):
         try:
             async with opened_roll(connection, programme_id=programme_id, now=now, chance=chance) as roll:
                 await settled(roll, row["beneficiary_id"])
-        except RollBusy:
+        except RollRefused:
             continue
         written += 1
     return written

@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 import asyncpg
 
 from authz_service.database import Connection, limit_waits
+from authz_service.requests import EARLIEST_YEAR
 from authz_service.roll.orders import Change, ChangeKind, Effects, Order, RollBusy, RollRefused, Waiting
 from authz_service.settings import settings_from_environment
 from authz_service.vocabulary import CHANCE_BYTES, BeneficiaryId, BeneficiaryStatus, Chance, CompanionId, new_id
@@ -86,6 +87,8 @@ class Roll:
         """From when on the order holds: a day begins at midnight in the programme's zone."""
         if order.on is None:
             return self.now
+        if order.on.year < EARLIEST_YEAR:
+            raise RollRefused(f"{order.on} is before the service's time.")
         at = datetime.combine(order.on, time(), tzinfo=self.zone)
         if at > self.now and at >= self.ends_at:
             raise RollRefused(f"The programme ends before {order.on}: nothing would change any more.")

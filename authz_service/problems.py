@@ -107,6 +107,10 @@ class NoSuchVoucher(NotFound):
     message = "Izin tambahan tidak ditemukan. Periksa nomornya."
 
 
+class NoSuchAuthorisation(NotFound):
+    message = "Transaksi ini tidak ada pada program ini. Periksa nomornya."
+
+
 class MethodNotAllowed(Problem):
     status, code, title = 405, "method_not_allowed", "This address does not take that method"
 
@@ -202,13 +206,13 @@ class RefundExceedsCaptured(Problem):
 
 class VoucherLimitExceeded(Problem):
     status, code, title = 422, "voucher_limit_exceeded", "More than one voucher may give"
-    response_code, kept = "61", True
+    kept = True
     message = "Izin tambahan melebihi batas satu izin. Kurangi jumlahnya."
 
 
 class VoucherMonthLimitExceeded(Problem):
     status, code, title = 422, "voucher_month_limit_exceeded", "More than vouchers may give a family in a month"
-    response_code, kept = "61", True
+    kept = True
     message = "Izin tambahan melebihi batas keluarga ini bulan itu. Kurangi jumlahnya atau hubungi operator."
 
 

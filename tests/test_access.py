@@ -27,7 +27,11 @@ DINSOS = Holder(is_companion=False, label="Dinsos")
 OTHER = "vch_00000000000000000000000000"
 FOR_BOTH = {"GET /v1/vouchers": 200, "GET /v1/vouchers/{voucher_id}": 404, "POST /v1/vouchers/{voucher_id}/revoke": 404}
 FOR_COMPANIONS = {"POST /v1/vouchers": 201, "GET /v1/beneficiaries": 200}
-FOR_OPERATORS = {"POST /v1/vouchers/{voucher_id}/approve": 404, "GET /v1/authorizations": 200}
+FOR_OPERATORS = {
+    "POST /v1/vouchers/{voucher_id}/approve": 404,
+    "GET /v1/authorizations": 200,
+    "GET /v1/authorizations/{authorization_id}/explanation": 404,
+}
 CALLS = FOR_BOTH | FOR_COMPANIONS | FOR_OPERATORS
 """Call → what it answers to whom it is for."""
 CALLERS: dict[str, tuple[Callable[[World], str], set[str]]] = {
@@ -39,7 +43,7 @@ CALLERS: dict[str, tuple[Callable[[World], str], set[str]]] = {
 
 
 async def called(world: World, call: str, *, by: str) -> Any:
-    method, path = call.replace("{voucher_id}", OTHER).split()
+    method, path = call.replace("{voucher_id}", OTHER).replace("{authorization_id}", "auth_nobodys").split()
     if method == "GET":
         return await get(world, path, by=by)
     bodies = {"vouchers": office.a_voucher(world), "revoke": {"reason": "x"}, "approve": {}}
@@ -89,6 +93,7 @@ async def test_what_is_not_served_says_so_in_the_form_of_a_problem(world: World)
         f"/v1/vouchers/{OTHER}/revoke": "POST",
         "/v1/beneficiaries": "GET",
         "/v1/authorizations": "GET, POST",
+        "/v1/authorizations/x/explanation": "GET",
     }.items():
         async with world.http.delete(world.base_url + path, headers=bearer(by)) as response:
             assert (response.status, response.headers["allow"]) == (405, allowed), path

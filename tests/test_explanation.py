@@ -18,6 +18,7 @@ from authz_service.explanation.recorded import agrees, decided_again, facts_of, 
 from authz_service.keys import Keys
 from authz_service.settings import SANDBOX_ROOT_KEY
 from authz_service.vocabulary import AuthorisationId
+from tests.office import companion_of, get, operators_key
 from tests.world import A_MORNING, PROGRAMME, THREE_LINES, WITA, World, answered
 
 REASONS: Final = {reason.value for reason in DeclineReason}
@@ -306,6 +307,16 @@ async def test_no_card_number_no_nik_and_no_name_of_a_person_is_in_it(world: Wor
         assert not [secret for secret in secrets if secret in text]
         if answer["reason"] != "card_unknown":
             assert f'"last_four":"{answer["card"][-4:]}"' in text
+
+
+async def test_an_operator_asks_for_it_over_http_and_a_till_does_not(world: World, answers: Answers) -> None:
+    for reply in answers.values():
+        path = f"/v1/authorizations/{reply['id']}/explanation"
+        told = await get(world, path, by=operators_key(world))
+        assert told.status == 200
+        assert told["reason"] == reply["reason"]
+    assert (await get(world, path, by=world.till.key)).status == 403
+    assert (await get(world, path, by=companion_of(world).key)).status == 403
 
 
 async def test_another_programmes_authorisation_is_not_there(world: World) -> None:

@@ -174,8 +174,8 @@ async def test_14_list_filters_disagreed_with_the_data(world: World) -> None:
     assert {item["status"] for item in sold} == {
         *("declined", "held", "partly_captured", "captured", "voided", "expired", "reversed")
     }
-    unwritten = "SELECT status FROM hold WHERE held_rupiah > 0 AND expires_at <= $1 ORDER BY status"
-    assert [row[0] for row in await world.database.fetch(unwritten, world.now)] == ["held", "partly_captured"]
+    unwritten = "SELECT DISTINCT status FROM hold WHERE held_rupiah > 0 AND expires_at <= $1"
+    assert {row[0] for row in await world.database.fetch(unwritten, world.now)} == {"held", "partly_captured"}
     found = await agrees(world, "/v1/authorizations", AUTHORISATION_FILTERS, chance, by=by)
     assert {each for each in found if each.startswith("status=")} >= {"status=expired", "status=held"}
 

@@ -15,7 +15,7 @@ from fastapi_offline import FastAPIOffline
 from pydantic import BaseModel, TypeAdapter
 
 from authz_service import requests
-from authz_service.api import arrival, backoffice, filters, office_wire, pos, wire
+from authz_service.api import arrival, backoffice, filters, office_wire, pos, wire, wire_explanation
 from authz_service.api.documentation import DUTIES, KEY_PATTERN, StubIsReached, documented
 from authz_service.api.office import Office
 from authz_service.api.office_documentation import BODIES
@@ -23,7 +23,7 @@ from authz_service.declines import DeclineReason
 from authz_service.problems import Problem
 
 METHODS = {"get", "post", "put", "patch", "delete"}
-ANSWERS = vars(wire) | vars(office_wire)
+ANSWERS = vars(wire) | vars(office_wire) | vars(wire_explanation)
 POS_CALLS = {call.name: call for call in vars(pos).values() if isinstance(call, pos.Call)}
 
 

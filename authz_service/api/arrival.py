@@ -13,6 +13,7 @@ from authz_service.settings import Settings
 
 PREFIX: Final = "/v1/"
 _KEY_LIMIT: Final = 64
+_ID_LIMIT: Final = 64
 _TOKEN_LIMIT: Final = 256
 _LENGTH_DIGITS: Final = 12
 """More digits than any limit; what is cut off only makes a longer body longer."""
@@ -121,3 +122,7 @@ def problem_answer(problem: Problem, request_id: str) -> tuple[Answer, Headers]:
     if problem.retry_after_seconds is not None:
         headers.append((b"retry-after", b"%d" % problem.retry_after_seconds))
     return Answer(status=problem.status, body=problem.document(request_id), problem=True), headers
+
+
+def may_be_an_id(text: str) -> bool:
+    return len(text) <= _ID_LIMIT and text.isascii() and text.isprintable()

@@ -15,13 +15,16 @@ from pydantic import TypeAdapter
 from authz_service.access import Caller
 from authz_service.answers import CREATED, OK, Answer
 from authz_service.api import office_wire, wire
+from authz_service.api.arrival import may_be_an_id
 from authz_service.api.filters import AuthorisationFilters, FamilyFilters, VoucherFilters
 from authz_service.api.office import Anyone, Companion, Here, OfficeRoute, Operator, as_response, told
+from authz_service.api.wire_explanation import Explanation
 from authz_service.database import Connection
+from authz_service.explanation.explain import explanation_document
 from authz_service.lists.authorisations import Sought, authorisations
 from authz_service.lists.families import own_families
 from authz_service.lists.pages import page
-from authz_service.problems import NoSuchVoucher
+from authz_service.problems import NoSuchAuthorisation, NoSuchVoucher
 from authz_service.requests import Approval, NewVoucher, Revocation
 from authz_service.vouchers import Voucher, Wanted, voucher_as_shown, vouchers, with_uses
 from authz_service.vouching import alone_with, approve, revoke, vouch
@@ -225,4 +228,23 @@ async def _list_authorisations(
     )
     async with here.pool.acquire() as connection:
         document = await authorisations(connection, caller.programme_id, sought, here.clock)
+    return as_response(told(OK, document))
+
+
+@router.get(
+    "/authorizations/{authorization_id}/explanation",
+    operation_id="explain_authorisation",
+    summary="Explain a decision",
+    response_description="What was asked, every check and its figures, what was seen, and how the money stands now",
+    response_model=Explanation,
+    dependencies=[_OPERATOR],
+)
+async def _explain_authorisation(here: Here, caller: Operator, authorization_id: str) -> Response:
+    """The same long afterwards, whatever has changed since; only `now` and `rules_agree` follow time."""
+    if not may_be_an_id(authorization_id):
+        raise NoSuchAuthorisation("there is no such authorisation")
+    async with here.pool.acquire() as connection:
+        document = await explanation_document(connection, caller.programme_id, authorization_id, here.clock)
+    if document is None:
+        raise NoSuchAuthorisation("the programme has no such authorisation")
     return as_response(told(OK, document))

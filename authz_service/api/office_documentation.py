@@ -47,6 +47,7 @@ OFFICE_PROBLEMS_OF: Final[Mapping[str, tuple[type[p.Problem], ...]]] = {
     "approve_voucher": (*_POSTED, p.NoSuchVoucher, p.VoucherStateConflict, p.FamilyRemoved),
     "list_beneficiaries": _LISTED,
     "list_authorisations": _LISTED,
+    "explain_authorisation": (*_EVERY, p.NoSuchAuthorisation),
 }
 
 

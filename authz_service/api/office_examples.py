@@ -10,8 +10,9 @@ from zoneinfo import ZoneInfo
 import orjson
 
 from authz_service import problems as p
-from authz_service.answers import Document
+from authz_service.answers import Document, as_it_stands
 from authz_service.api.examples import REQUEST, examples
+from authz_service.api.explanation_examples import explanation_examples
 from authz_service.lists.families import family_as_shown
 from authz_service.lists.pages import page
 from authz_service.vocabulary import BeneficiaryStatus, CardStatus, new_id
@@ -62,6 +63,7 @@ OFFICE_PROBLEMS: Final[tuple[p.Problem, ...]] = (
     p.NotForThisKey("only an operator may do this"),
     p.NoSuchFamily("the companion has no such family"),
     p.NoSuchVoucher("there is no such voucher"),
+    p.NoSuchAuthorisation("the programme has no such authorisation"),
     p.MonthNotOpen("the month is over"),
     p.FamilyRemoved("the family was removed from the programme"),
     p.VoucherStateConflict("the voucher is revoked", voucher_status=VoucherStatus.REVOKED),
@@ -108,6 +110,7 @@ def office_examples() -> Mapping[str, Mapping[int, Document]]:
         },
         "list_beneficiaries": {200: {"page": _example("One family", page([_family()], 50))}},
         "list_authorisations": {200: {"page": _example("The only one", page([_authorisation()], 50))}},
+        "explain_authorisation": {200: dict(explanation_examples())},
     }
 
 
@@ -143,4 +146,7 @@ def _family() -> Document:
 
 
 def _authorisation() -> Document:
-    return _held() | {"beneficiary_id": _LIVE.beneficiary_id, "month": month_as_shown(_LIVE.month)}
+    return as_it_stands(orjson.dumps(_held()), None) | {
+        "beneficiary_id": _LIVE.beneficiary_id,
+        "month": month_as_shown(_LIVE.month),
+    }

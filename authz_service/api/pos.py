@@ -16,7 +16,16 @@ from pydantic import TypeAdapter
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from authz_service.answers import OK, Answer
-from authz_service.api.arrival import PREFIX, Arrived, Headers, body_of, head_of, idempotency_key, problem_answer
+from authz_service.api.arrival import (
+    PREFIX,
+    Arrived,
+    Headers,
+    body_of,
+    head_of,
+    idempotency_key,
+    may_be_an_id,
+    problem_answer,
+)
 from authz_service.api.bodies import parse
 from authz_service.catalogue import catalogue
 from authz_service.clock import Clock, monotonic_seconds
@@ -40,7 +49,6 @@ from authz_service.settings import Settings
 from authz_service.waiting import Asked, Body, WaitingRoom
 
 log = structlog.get_logger()
-_ID_LIMIT: Final = 64
 _JSON: Final = (b"content-type", b"application/json")
 _PROBLEM: Final = (b"content-type", b"application/problem+json")
 _NOT_STORED: Final = (b"cache-control", b"no-store")
@@ -137,7 +145,7 @@ class PosDoor:
         if not raw and call.body_is_optional and not arrived.announces_a_body:
             raw = b"{}"
         body: Body = parse(call.adapter, raw)
-        if authorisation_id is not None and not _may_be_an_id(authorisation_id):
+        if authorisation_id is not None and not may_be_an_id(authorisation_id):
             raise NotFound("there is no such authorisation")
         asked = Asked(
             body=body,
@@ -167,7 +175,7 @@ class PosDoor:
 
     async def _authorisation(self, arrived: Arrived, authorisation_id: str) -> tuple[str, Answer, Headers]:
         principal = await self._principal(arrived)
-        if not _may_be_an_id(authorisation_id):
+        if not may_be_an_id(authorisation_id):
             raise NotFound("there is no such authorisation")
         zone = self.registry.reference(principal.programme_id).programme.zone
         key = (principal.programme_id, authorisation_id, principal.merchant_id)
@@ -219,10 +227,6 @@ def _dry_run(arrived: Arrived, *, allowed: bool) -> bool:
     if not allowed or arrived.query not in {b"dry_run=true", b"dry_run=false"}:
         raise QueryInvalid("only dry_run=true or dry_run=false is known, and only for an authorisation")
     return arrived.query == b"dry_run=true"
-
-
-def _may_be_an_id(text: str) -> bool:
-    return len(text) <= _ID_LIMIT and text.isascii() and text.isprintable()
 
 
 def _etag_matches(if_none_match: bytes, etag: str) -> bool:

@@ -30,7 +30,9 @@ ROOM_FOR_FIVE: dict[str, tuple[dict[str, Any], int, str]] = {
     ),
     "month": (NO_LIMIT, 120000, "monthly_cap_exceeded"),
     "packages": ({"month_packages": 5}, 1000, "packages_used_up"),
-    "packages on a voucher": ({"month_packages": 2}, 1000, "packages_used_up"),
+    "packages on a voucher": (
+        {"voucher_limit_packages": None, "voucher_approval_above_packages": None}, 1000, "packages_used_up"
+    ),
 }  # fmt: skip
 """Limit → the programme's terms, the amount of a purchase, and what the sixth one hears."""
 

@@ -13,8 +13,12 @@ from authz_service.ledger.postings import (
     fold,
     funded,
     granted,
+    left_over,
     of_hold,
+    payout,
+    payout_settled,
     returned,
+    returned_to_the_sponsor,
 )
 from authz_service.vocabulary import (
     AccountId,
@@ -61,6 +65,30 @@ Made = Callable[[], Transfer]
             None,
         ),
         (
+            lambda: left_over(TRANSFER, FAMILY, 7, "berita acara 1", A_MORNING),
+            ("ben_1", "unallocated"),
+            (TransferKind.RETURN, Cause.CLOSE, "berita acara 1"),
+            None,
+        ),
+        (
+            lambda: returned_to_the_sponsor(TRANSFER, 7, "berita acara 1", A_MORNING),
+            ("unallocated", "sponsor"),
+            (TransferKind.RETURN, Cause.CLOSE, "berita acara 1"),
+            None,
+        ),
+        (
+            lambda: payout(TRANSFER, MerchantId("mrc_1"), 7, "BKT-1", A_MORNING),
+            ("mrc_1", "clearing"),
+            (TransferKind.PAYOUT, Cause.SETTLE, "BKT-1"),
+            None,
+        ),
+        (
+            lambda: payout_settled(TRANSFER, 7, "BKT-1", A_MORNING),
+            ("clearing", "fund"),
+            (TransferKind.PAYOUT_SETTLED, Cause.SETTLE, "BKT-1"),
+            None,
+        ),
+        (
             lambda: of_hold("trf_1", TransferKind.RELEASE, Cause.VOID, PARTIES, 7, A_MORNING),
             ("ben_1", "mrc_1"),
             (TransferKind.RELEASE, Cause.VOID, "telur pecah"),
@@ -73,7 +101,7 @@ Made = Callable[[], Transfer]
             "auth_1",
         ),
     ],
-    ids=["funded", "granted", "returned", "released", "reversed"],
+    ids=["funded", "granted", "returned", "left over", "to the sponsor", "paid", "settled", "released", "reversed"],
 )
 def test_a_transfer_keeps_all_that_is_known_of_its_event(
     made: Made, between: tuple[str, str], why: tuple[TransferKind, Cause, str | None], of_authorisation: str | None

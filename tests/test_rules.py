@@ -13,9 +13,10 @@ from authz_service.clock import month_end, month_of
 from authz_service.requests import Line
 from authz_service.rules.decide import decide, largest_approvable
 from authz_service.rules.facts import Ceiling, Family
+from authz_service.rules.family import status_at
 from authz_service.rules.goods import ceiling_of, ceiling_on
 from authz_service.rules.money import room_of
-from authz_service.vocabulary import AboveCeiling, CardStatus, DetailsRequired, TerminalStatus
+from authz_service.vocabulary import AboveCeiling, BeneficiaryStatus, CardStatus, DetailsRequired, TerminalStatus
 from tests.builders import (
     WITA,
     a_card,
@@ -399,3 +400,19 @@ def test_a_naive_instant_never_becomes_a_decision() -> None:
     naive = datetime(2024, 11, 5, 10)  # noqa: DTZ001 - that is the point
     with pytest.raises(TypeError):
         told(now=naive)
+
+
+@pytest.mark.parametrize(
+    ("waits", "now", "status"),
+    [
+        (None, "2024-11-05T16:00:00Z", BeneficiaryStatus.ACTIVE),
+        (BeneficiaryStatus.REMOVED, "2024-11-05T15:59:59.999999Z", BeneficiaryStatus.ACTIVE),
+        (BeneficiaryStatus.REMOVED, "2024-11-05T16:00:00Z", BeneficiaryStatus.REMOVED),
+        (BeneficiaryStatus.SUSPENDED, "2024-11-06T16:00:00Z", BeneficiaryStatus.SUSPENDED),
+    ],
+)
+def test_a_dated_change_of_a_family_holds_from_its_very_instant(
+    waits: BeneficiaryStatus | None, now: str, status: BeneficiaryStatus
+) -> None:
+    due = instant("2024-11-05T16:00:00Z") if waits else None
+    assert status_at(instant(now), BeneficiaryStatus.ACTIVE, waits, due) is status

@@ -84,42 +84,69 @@ def fold(transfers: Iterable[Transfer]) -> Balance:
 
 def funded(transfer_id: TransferId, amount_rupiah: int, at: datetime) -> Transfer:
     """The sponsor's money has reached the bank; nobody's yet."""
-    return Transfer(
-        transfer_id=transfer_id,
-        kind=TransferKind.FUND,
-        cause=Cause.ENROL,
-        debit_account_id=FUND,
-        credit_account_id=UNALLOCATED,
-        amount_rupiah=amount_rupiah,
-        authorisation_id=None,
-        created_at=at,
-    )
+    return _of_the_office(transfer_id, TransferKind.FUND, Cause.ENROL, (FUND, UNALLOCATED), amount_rupiah, at)
 
 
 def granted(transfer_id: TransferId, beneficiary_id: BeneficiaryId, amount_rupiah: int, at: datetime) -> Transfer:
     """A family has its entitlement."""
-    return Transfer(
-        transfer_id=transfer_id,
-        kind=TransferKind.GRANT,
-        cause=Cause.ENROL,
-        debit_account_id=UNALLOCATED,
-        credit_account_id=AccountId(beneficiary_id),
-        amount_rupiah=amount_rupiah,
-        authorisation_id=None,
-        created_at=at,
-    )
+    way = UNALLOCATED, AccountId(beneficiary_id)
+    return _of_the_office(transfer_id, TransferKind.GRANT, Cause.ENROL, way, amount_rupiah, at)
 
 
 def returned(transfer_id: TransferId, beneficiary_id: BeneficiaryId, amount_rupiah: int, at: datetime) -> Transfer:
     """What a removed family has not spent is nobody's again."""
+    way = AccountId(beneficiary_id), UNALLOCATED
+    return _of_the_office(transfer_id, TransferKind.RETURN, Cause.REMOVE, way, amount_rupiah, at)
+
+
+def left_over(
+    transfer_id: TransferId, beneficiary_id: BeneficiaryId, amount_rupiah: int, reason: str, at: datetime
+) -> Transfer:
+    """The programme has closed: what a family has not spent is nobody's again."""
+    way = AccountId(beneficiary_id), UNALLOCATED
+    return _of_the_office(transfer_id, TransferKind.RETURN, Cause.CLOSE, way, amount_rupiah, at, reason)
+
+
+def returned_to_the_sponsor(transfer_id: TransferId, amount_rupiah: int, reason: str, at: datetime) -> Transfer:
+    """The programme has closed: what is nobody's is the sponsor's again."""
+    way = UNALLOCATED, SPONSOR
+    return _of_the_office(transfer_id, TransferKind.RETURN, Cause.CLOSE, way, amount_rupiah, at, reason)
+
+
+def payout(
+    transfer_id: TransferId, merchant_id: MerchantId, amount_rupiah: int, reference: str, at: datetime
+) -> Transfer:
+    """What a shop is owed is on its way to it."""
+    way = AccountId(merchant_id), CLEARING
+    return _of_the_office(transfer_id, TransferKind.PAYOUT, Cause.SETTLE, way, amount_rupiah, at, reference)
+
+
+def payout_settled(transfer_id: TransferId, amount_rupiah: int, reference: str, at: datetime) -> Transfer:
+    """What was on its way has left the bank."""
+    way = CLEARING, FUND
+    return _of_the_office(transfer_id, TransferKind.PAYOUT_SETTLED, Cause.SETTLE, way, amount_rupiah, at, reference)
+
+
+def _of_the_office(
+    transfer_id: TransferId,
+    kind: TransferKind,
+    cause: Cause,
+    way: tuple[AccountId, AccountId],
+    amount_rupiah: int,
+    at: datetime,
+    reason: str | None = None,
+) -> Transfer:
+    """Of no purchase; `way` is the account that is debited and the one that is credited."""
+    debit_account_id, credit_account_id = way
     return Transfer(
         transfer_id=transfer_id,
-        kind=TransferKind.RETURN,
-        cause=Cause.REMOVE,
-        debit_account_id=AccountId(beneficiary_id),
-        credit_account_id=UNALLOCATED,
+        kind=kind,
+        cause=cause,
+        debit_account_id=debit_account_id,
+        credit_account_id=credit_account_id,
         amount_rupiah=amount_rupiah,
         authorisation_id=None,
+        reason=reason,
         created_at=at,
     )
 
@@ -150,69 +177,5 @@ def of_hold(
         amount_rupiah=amount_rupiah,
         authorisation_id=parties.authorisation_id,
         reason=parties.reason,
-        created_at=at,
-    )
-
-
-def left_over(
-    transfer_id: TransferId, beneficiary_id: BeneficiaryId, amount_rupiah: int, reason: str, at: datetime
-) -> Transfer:
-    """The programme has closed: what a family has not spent is nobody's again."""
-    return Transfer(
-        transfer_id=transfer_id,
-        kind=TransferKind.RETURN,
-        cause=Cause.CLOSE,
-        debit_account_id=AccountId(beneficiary_id),
-        credit_account_id=UNALLOCATED,
-        amount_rupiah=amount_rupiah,
-        authorisation_id=None,
-        reason=reason,
-        created_at=at,
-    )
-
-
-def returned_to_the_sponsor(transfer_id: TransferId, amount_rupiah: int, reason: str, at: datetime) -> Transfer:
-    """The programme has closed: what is nobody's is the sponsor's again."""
-    return Transfer(
-        transfer_id=transfer_id,
-        kind=TransferKind.RETURN,
-        cause=Cause.CLOSE,
-        debit_account_id=UNALLOCATED,
-        credit_account_id=SPONSOR,
-        amount_rupiah=amount_rupiah,
-        authorisation_id=None,
-        reason=reason,
-        created_at=at,
-    )
-
-
-def payout(
-    transfer_id: TransferId, merchant_id: MerchantId, amount_rupiah: int, reference: str, at: datetime
-) -> Transfer:
-    """What a shop is owed is on its way to it."""
-    return Transfer(
-        transfer_id=transfer_id,
-        kind=TransferKind.PAYOUT,
-        cause=Cause.SETTLE,
-        debit_account_id=AccountId(merchant_id),
-        credit_account_id=CLEARING,
-        amount_rupiah=amount_rupiah,
-        authorisation_id=None,
-        reason=reference,
-        created_at=at,
-    )
-
-
-def payout_settled(transfer_id: TransferId, amount_rupiah: int, reference: str, at: datetime) -> Transfer:
-    """What was on its way has left the bank."""
-    return Transfer(
-        transfer_id=transfer_id,
-        kind=TransferKind.PAYOUT_SETTLED,
-        cause=Cause.SETTLE,
-        debit_account_id=CLEARING,
-        credit_account_id=FUND,
-        amount_rupiah=amount_rupiah,
-        authorisation_id=None,
-        reason=reference,
         created_at=at,
     )

@@ -16,7 +16,8 @@ from authz_service.enrolment.enrol import enrol
 from authz_service.keys import Keys
 from authz_service.ledger.audit import Finding, check, expired_unwritten, render, summary
 from authz_service.ledger.book import AllowanceUse, FamilyRecord, record
-from authz_service.ledger.invariants import DIRECTIONS, FAMILY, INVARIANTS
+from authz_service.ledger.invariants import INVARIANTS
+from authz_service.ledger.invariants.given import DIRECTIONS, FAMILY
 from authz_service.ledger.postings import EFFECT_ON_WALLET, Parties, Transfer, effect_on_wallet, of_hold
 from authz_service.settings import SANDBOX_ROOT_KEY
 from authz_service.vocabulary import (

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Final
 import asyncpg
 
 from authz_service.database import Connection
-from authz_service.ledger.invariants import GIVEN, INVARIANTS, Invariant, given_arguments
+from authz_service.ledger.invariants import INVARIANTS
+from authz_service.ledger.invariants.given import GIVEN, Invariant, given_arguments
 from authz_service.settings import settings_from_environment
 
 if TYPE_CHECKING:

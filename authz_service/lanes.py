@@ -305,12 +305,12 @@ class Lane:
         return False
 
     def _again(self, asked: Asked) -> None:
-        asked.rounds += 1
-        if asked.rounds < self.settings.redecide_rounds and self._in_time(asked):
-            wait_seconds = self.settings.redecide_wait_seconds * 2**asked.rounds
-            asyncio.get_running_loop().call_later(wait_seconds, self.room.put, asked)
-        else:
-            asked.refuse("others were faster, or the connection was lost, every time")
+        if self._in_time(asked):
+            asked.wait_seconds = min(
+                self.settings.redecide_wait_limit_seconds,
+                2 * (asked.wait_seconds or self.settings.redecide_wait_seconds),
+            )
+            asyncio.get_running_loop().call_later(asked.wait_seconds, self.room.put, asked)
 
 
 class _Watch:

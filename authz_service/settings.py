@@ -50,10 +50,10 @@ class Settings(BaseSettings):
     """How often a family whose facts changed under the decision is decided again in one batch."""
     facts_attempts: int = 3
     """How often facts are read again because the month turned or the registry changed while they came."""
-    redecide_rounds: int = 7
-    """How many batches a request may ride in before it is answered 503."""
     redecide_wait_seconds: float = 0.005
     """Before the next batch it waits so long, doubled each time: who holds the family may soon be done."""
+    redecide_wait_limit_seconds: float = 0.05
+    """Doubled no further: it rides on until its time is up, since the answer may come any moment."""
     stall_seconds: float = 3.0
     """A hot statement that takes longer has lost its connection: it is dropped, and the outcome asked again."""
 

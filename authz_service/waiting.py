@@ -38,7 +38,8 @@ class Asked:
     answer: "asyncio.Future[Answer]"
     sent: bool = False
     """Its record may have reached the database."""
-    rounds: int = 0
+    wait_seconds: float = 0.0
+    """Before it was decided again the last time."""
     lock_refusals: int = 0
 
     def give(self, answer: Answer) -> None:

@@ -35,7 +35,7 @@ class DatabaseUnusable(Exception):  # noqa: N818 - it says what is so, as declin
 
 async def connect_hot(settings: Settings, url: str) -> "asyncpg.Connection[asyncpg.Record]":
     """A lane's own connection. No statement timeout: a commit that waits for its standby must not be cancelled."""
-    limits = {"lock_timeout": f"{settings.hot_lock_timeout_ms}ms", "jit": "off"}
+    limits = {"lock_timeout": f"{settings.hot_lock_timeout_ms}ms", "jit": "off", "plan_cache_mode": "force_generic_plan"}
     return await _connect(settings, url, {**limits, "application_name": "authz-hot"})
 
 

@@ -24,7 +24,22 @@ from authz_service.metrics import HINT_FAILURES, HINT_TOLD
 from authz_service.requests import canonical
 from authz_service.settings import Settings
 
-_RELEASE: Final = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0"
+_TAKE: Final = """
+-- Takes every lock that is free, for ARGV[2] milliseconds; says 1 for each that another process has.
+local others = {}
+for place, lock in ipairs(KEYS) do
+  local owner = redis.pcall('SET', lock, ARGV[1], 'NX', 'GET', 'PX', ARGV[2])
+  others[place] = type(owner) == 'string' and owner ~= ARGV[1] and 1 or 0
+end
+return others
+"""
+_RELEASE: Final = """
+-- Gives back every lock that is still this process's.
+for _, lock in ipairs(KEYS) do
+  if redis.pcall('GET', lock) == ARGV[1] then redis.call('DEL', lock) end
+end
+return #KEYS
+"""
 _STATUS_BYTES: Final = 2
 
 
@@ -65,15 +80,14 @@ class Hint:
 
     async def taken(self, locks: Sequence[bytes | None]) -> list[bool]:
         """Takes these locks in one round trip; True where another process has it. None is no lock."""
-        replies = await self._asked(
-            lambda pipeline: [
-                pipeline.set(lock, self._token, nx=True, get=True, px=self._settings.redis_card_lock_ms)
-                for lock in locks
-                if lock is not None
-            ]
-        )
-        owners = iter(replies)
-        return [lock is not None and self._is_another(next(owners, None)) for lock in locks]
+        wanted = [lock for lock in locks if lock is not None]
+        if not wanted:
+            return [False] * len(locks)
+        px = self._settings.redis_card_lock_ms
+        replies = await self._asked(lambda pipeline: pipeline.eval(_TAKE, len(wanted), *wanted, self._token, px))
+        others = replies[0] if replies and isinstance(replies[0], list) else []
+        is_taken = iter([*others, *[0] * (len(wanted) - len(others))])
+        return [lock is not None and next(is_taken) == 1 for lock in locks]
 
     async def declines(self, asked: Sequence[tuple[bytes, bytes]]) -> list[Answer | None]:
         """The finished decline of each of these (answer key, fingerprint), where Redis has one; as it was given."""
@@ -101,14 +115,17 @@ class Hint:
         await self._redis.aclose()
 
     async def _tell(self, news: list[tuple[bytes, ...]]) -> None:
+        locks = [item[0] for item in news if len(item) == 1]
+
         def fill(pipeline: Pipeline) -> None:
             for item in news:
-                if len(item) == 1:
-                    pipeline.eval(_RELEASE, 1, item[0], self._token)
-                else:
+                if len(item) > 1:
                     pipeline.set(item[0], item[1], ex=self._settings.redis_answer_seconds)
+            if locks:
+                pipeline.eval(_RELEASE, len(locks), *locks, self._token)
 
-        HINT_TOLD.inc(len(await self._asked(fill)))
+        if await self._asked(fill):
+            HINT_TOLD.inc(len(news))
 
     async def _asked(self, fill: Callable[[Pipeline], object]) -> list[object]:
         """One reply a command; none at all while Redis is away."""
@@ -123,9 +140,6 @@ class Hint:
             return []
         self._failures = 0
         return replies
-
-    def _is_another(self, owner: object) -> bool:
-        return isinstance(owner, bytes) and owner != self._token
 
     def _sealed(self, key: bytes, told: bytes, answer: Answer) -> bytes:
         content = told + answer.status.to_bytes(_STATUS_BYTES) + answer.body

@@ -5,7 +5,6 @@ Money is a whole number of rupiah (`int`, `bigint`); a field that holds it ends 
 nobody can guess from its neighbour.
 """
 
-from base64 import b32hexencode
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from enum import StrEnum
@@ -118,7 +117,10 @@ class Cause(StrEnum):
     CLOSE = "close"
 
 
-_CROCKFORD: Final = bytes.maketrans(b"0123456789ABCDEFGHIJKLMNOPQRSTUV", b"0123456789abcdefghjkmnpqrstvwxyz")
+_CROCKFORD: Final = "0123456789abcdefghjkmnpqrstvwxyz"
+_PAIRS: Final = [first + second for first in _CROCKFORD for second in _CROCKFORD]
+"""Ten bits → two characters."""
+_FORTY_BITS: Final = 2**40 - 1
 CHANCE_BYTES: Final = 10
 Chance = Callable[[int], bytes]
 """So many random bytes; `os.urandom` in production."""
@@ -126,8 +128,15 @@ Chance = Callable[[int], bytes]
 
 def new_id(prefix: str, instant: datetime, chance: bytes) -> str:
     """`prefix_` and 26 characters that sort by `instant` (milliseconds), then by `chance` (ten random bytes)."""
-    milliseconds = int(instant.timestamp() * 1000)
-    return f"{prefix}_{b32hexencode(milliseconds.to_bytes(6) + chance).translate(_CROCKFORD)[:26].decode()}"
+    bits = (int(instant.timestamp() * 1000) << 80 | int.from_bytes(chance)) << 2
+    first, middle, last = bits >> 80, bits >> 40 & _FORTY_BITS, bits & _FORTY_BITS
+    # Written out: four ids a purchase, and a loop would take twice as long.
+    return (
+        f"{prefix}_{_PAIRS[first >> 40]}{_PAIRS[first >> 30 & 1023]}{_PAIRS[first >> 20 & 1023]}"
+        f"{_PAIRS[first >> 10 & 1023]}{_PAIRS[first & 1023]}"
+        f"{_PAIRS[middle >> 30]}{_PAIRS[middle >> 20 & 1023]}{_PAIRS[middle >> 10 & 1023]}{_PAIRS[middle & 1023]}"
+        f"{_PAIRS[last >> 30]}{_PAIRS[last >> 20 & 1023]}{_PAIRS[last >> 10 & 1023]}{_PAIRS[last & 1023]}"
+    )
 
 
 _APPROVAL_ALPHABET: Final = b"ABCDEFGHJKLMNPQRSTUVWXYZ23456789"

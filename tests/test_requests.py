@@ -280,7 +280,7 @@ def test_a_body_may_be_nested_as_deep_as_the_limit_and_no_deeper() -> None:
     assert fields(refused(raw(stan="[" * DEPTH_LIMIT + "]" * DEPTH_LIMIT))) == ["body"]
 
 
-@pytest.mark.parametrize("depth", [DEPTH_LIMIT, 100, 500, 1_000, 1_020, 20_000])
+@pytest.mark.parametrize("depth", [8, 100, DEPTH_LIMIT + 1, 500, 1_000, 1_020, 20_000])
 @pytest.mark.parametrize(("opens", "closes"), [("[", "]"), ('{"a":', "}")])
 @pytest.mark.parametrize("inside", ["1", '"\\n"'])
 def test_nesting_without_end_is_refused_like_any_other_body(depth: int, opens: str, closes: str, inside: str) -> None:

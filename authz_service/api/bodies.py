@@ -15,8 +15,6 @@ from authz_service.problems import Invalid, NotJson, Problem, QueryInvalid
 _SAFE_NAME: Final = re.compile(r"(?![a-f]{8})[a-z_]{1,40}")
 """No digits, and nothing that could be the letters of a PIN block."""
 _WHOLE: Final = "body"
-DEPTH_LIMIT: Final = 254
-"""Where orjson ends; a request has three levels."""
 T = TypeVar("T")
 
 

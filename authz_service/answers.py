@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
@@ -198,9 +199,15 @@ def _remaining_document(room: Room, facts: Facts) -> Document:
         "packages_this_month": room.packages,
         "month": room.month_rupiah,
         "programme": room.programme_rupiah,
-        "month_ends_at": month_end(month, zone).isoformat(),
-        "programme_ends_at": facts.programme.ends_at.astimezone(zone).isoformat(),
+        "month_ends_at": _end_shown(month_end(month, zone), zone),
+        "programme_ends_at": _end_shown(facts.programme.ends_at, zone),
     }
+
+
+@lru_cache(maxsize=64)
+def _end_shown(instant: datetime, zone: ZoneInfo) -> str:
+    """Of a month or a programme: the same for every answer of a month."""
+    return instant.astimezone(zone).isoformat()
 
 
 def voucher_document(use: VoucherUse) -> Document:

@@ -106,8 +106,8 @@ def _purchase(desk: Desk, asked: Asked, body: Purchase, row: asyncpg.Record, ter
     record.authorisations.append(_journal_row(desk, asked, body, facts, decision, authorisation_id, answer.body, row))
     desk.keep(asked, record, authorisation_id, answer, stan=body.stan, terminal_time=body.terminal_time)
     reason = APPROVED if decision.approved else str(decision.refusals[0].reason)
-    refused = {refusal.reason for refusal in decision.refusals}
-    cash = Alert.CASH_ASKED if DeclineReason.CASH_NOT_PERMITTED in refused else None
+    asks_for_cash = any(refusal.reason is DeclineReason.CASH_NOT_PERMITTED for refusal in decision.refusals)
+    cash = Alert.CASH_ASKED if asks_for_cash else None
     given = Given(asked=asked, outcome=answer, rests_on=record.beneficiary_id, decided=reason, alert=cash)
     return desk.given.append(given)
 
@@ -163,11 +163,9 @@ def _journal_row(
 ) -> tuple[object, ...]:
     return (
         authorisation_id,
-        desk.now,
         facts.terminal.merchant_id,
         facts.terminal.terminal_id,
         row["card_id"],
-        desk.month,
         APPROVED if decision.approved else decision.refusals[0].reason,
         body.amount,
         decision.approved_rupiah,
@@ -229,6 +227,6 @@ def _stan_already_used(authorisation_id: str) -> Problem:
 
 def _is_of(body: Body, terminal: Terminal) -> bool:
     """A till may say who it is; then it must be right."""
-    if not isinstance(body, Purchase | BalanceInquiry):
+    if not isinstance(body, (Purchase, BalanceInquiry)):
         return True
     return body.merchant_id in {None, terminal.merchant_id} and body.terminal_id in {None, terminal.terminal_id}

@@ -8,6 +8,7 @@ import mmap
 import struct
 import time
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from pathlib import Path
 from typing import Final, Protocol
 from zoneinfo import ZoneInfo
@@ -71,6 +72,7 @@ def month_of(instant: datetime, zone: ZoneInfo) -> date:
     return instant.astimezone(zone).date().replace(day=1)
 
 
+@lru_cache(maxsize=64)
 def month_end(month: date, zone: ZoneInfo) -> datetime:
     """The first instant that is no longer in `month`."""
     return datetime(month.year + month.month // 12, month.month % 12 + 1, 1, tzinfo=zone)

@@ -24,6 +24,14 @@ REVISION: Final = "0003"
 """The newest file in `alembic/versions`; a test compares. Revisions are numbers that sort."""
 OLDEST_POSTGRESQL: Final = 15
 _UTC: Final = {"timezone": "UTC"}
+_HOT_PLANS: Final = {
+    "jit": "off",
+    "plan_cache_mode": "force_generic_plan",
+    "enable_seqscan": "off",
+    "enable_memoize": "off",
+}
+"""The two hot statements are planned once for all arrays: planning a batch of one takes longer than running it. They
+find every row by an index, also where a table was empty when they were planned."""
 _LIMITS: Final = "SELECT set_config('lock_timeout', $1, true), set_config('statement_timeout', $1, true)"
 _MIGRATION_WAIT: Final = "60s"
 """How long a second `authz migrate` waits for the first; what a migration does has a shorter limit of its own."""
@@ -35,8 +43,8 @@ class DatabaseUnusable(Exception):  # noqa: N818 - it says what is so, as declin
 
 async def connect_hot(settings: Settings, url: str) -> "asyncpg.Connection[asyncpg.Record]":
     """A lane's own connection. No statement timeout: a commit that waits for its standby must not be cancelled."""
-    limits = {"lock_timeout": f"{settings.hot_lock_timeout_ms}ms", "jit": "off", "plan_cache_mode": "force_generic_plan"}
-    return await _connect(settings, url, {**limits, "application_name": "authz-hot"})
+    limits = {"lock_timeout": f"{settings.hot_lock_timeout_ms}ms"}
+    return await _connect(settings, url, {**limits, **_HOT_PLANS, "application_name": "authz-hot"})
 
 
 async def connect_office(settings: Settings, url: str) -> "asyncpg.Connection[asyncpg.Record]":

@@ -10,7 +10,7 @@ from authz_service.answers import Answer
 from authz_service.families import FamilyAtWork, family_at_work, target_hold
 from authz_service.holds import Hold, is_due
 from authz_service.keys import KEY_ID
-from authz_service.ledger.book import NOBODY, FamilyRecord
+from authz_service.ledger.book import NOBODY, FamilyRecord, Snapshot
 from authz_service.problems import Problem
 from authz_service.registry import Reference
 from authz_service.requests import Purchase, Reversal
@@ -55,6 +55,15 @@ class Desk:
     written: set[str] = field(default_factory=set)
     """The families for which something was decided that is kept."""
     _names: set[tuple[str, object]] = field(default_factory=set)
+
+    @property
+    def snapshot(self) -> Snapshot:
+        return Snapshot(
+            programme_id=self.reference.programme.programme_id,
+            reference_version=self.reference.version,
+            now=self.now,
+            month=self.month,
+        )
 
     def records(self) -> list[FamilyRecord]:
         """What must be written: of the families for which something was decided that is kept."""
@@ -149,7 +158,6 @@ class Desk:
                 answer.status,
                 answer.body if own_answer else None,
                 None,
-                self.now,
             )
         )
 

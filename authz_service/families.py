@@ -271,12 +271,10 @@ def _placed_row(hold: Hold) -> tuple[Any, ...]:
     return (
         hold.authorisation_id,
         hold.merchant_id,
-        hold.month,
         hold.status,
         hold.approved_rupiah,
         hold.held_rupiah,
         hold.captured_rupiah,
-        hold.refunded_rupiah,
         hold.packages,
         hold.expires_at,
     )

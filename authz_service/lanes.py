@@ -207,7 +207,7 @@ class Lane:
             given.asked.sent = True
         try:
             with self._watched(connection):
-                written = await record(connection, batch.programme_id, desk.reference.version, records)
+                written = await record(connection, desk.snapshot, records)
         except asyncpg.PostgresError as error:
             if not isinstance(error, CONNECTION_LOST):
                 # The server itself said no, so nothing of this statement was written.

@@ -87,7 +87,7 @@ def reversal(desk: Desk, asked: Asked, body: Reversal, row: asyncpg.Record) -> N
     identity = {"id": f"rev_{authorisation_id.partition('_')[2]}"}
     answer = orjson.dumps(identity | document | {"authorization_id": authorisation_id})
     record = desk.record(family)
-    record.reversed_keys.append((asked.principal.terminal_id, row["twin_key_digest"], answer))
+    record.keys_reversed.append((row["twin_key_digest"], asked.principal.terminal_id, answer))
     alert = None if document["undone"] else Alert.REVERSAL_NOT_UNDONE
     return _reversed(desk, asked, family, authorisation_id, answer, alert=alert)
 
@@ -130,7 +130,6 @@ def _bury(desk: Desk, asked: Asked, body: Reversal) -> None:
             HTTPStatus.CONFLICT,
             b"",
             answer,
-            desk.now,
         )
     )
     return _reversed(desk, asked, None, None, answer)

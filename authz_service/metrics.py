@@ -1,6 +1,7 @@
 """What operators watch, in Prometheus' words. With several workers the counts add up over PROMETHEUS_MULTIPROC_DIR."""
 
 import os
+from functools import lru_cache
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -13,8 +14,8 @@ _SECONDS = (0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.125, 0.25, 0.5, 1
 _DECISIONS = Counter("authz_decisions_total", "Decisions recorded, by reason.", ["reason"])
 DECISIONS = {reason: _DECISIONS.labels(reason) for reason in (APPROVED, *DeclineReason)}
 """Bound beforehand: the hot path only adds one."""
-REQUESTS = Counter("authz_http_requests_total", "Answers sent to terminals, by call and status.", ["call", "status"])
-REQUEST_SECONDS = Histogram(
+_REQUESTS = Counter("authz_http_requests_total", "Answers sent to terminals, by call and status.", ["call", "status"])
+_REQUEST_SECONDS = Histogram(
     "authz_http_request_seconds", "From the first byte to the answer, by call.", ["call"], buckets=_SECONDS
 )
 BATCH_SIZE = Histogram(
@@ -28,6 +29,19 @@ LANES_ALIVE = Gauge("authz_lanes_alive", "Lanes that can decide.", multiprocess_
 HINT_FAILURES = Counter("authz_redis_failures_total", "Times that Redis was not there or too slow.")
 HINT_TOLD = Counter("authz_redis_told_total", "Answers and locks that Redis was told of.")
 EXPIRED_WRITTEN = Counter("authz_holds_expired_total", "Holds whose expiry was written.")
+
+
+def count_answer(call: str, status: int, seconds: float) -> None:
+    """An answer was sent, so long after its request began to come."""
+    answers, latency = _bound(call, status)
+    answers.inc()
+    latency.observe(seconds)
+
+
+@lru_cache(maxsize=512)
+def _bound(call: str, status: int) -> tuple[Counter, Histogram]:
+    """Looking a child up by its labels costs more than counting; there are few calls, and few statuses of each."""
+    return _REQUESTS.labels(call, status), _REQUEST_SECONDS.labels(call)
 
 
 def exposition(*, multiprocess: bool) -> bytes:

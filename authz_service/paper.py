@@ -24,18 +24,15 @@ def printed(rows: Sequence[Row]) -> Receipt:
 
 def laid_out(rows: Sequence[Row], width: int) -> str:
     """Amounts stand at the right edge; a text that is too long goes on in the next line."""
-    lines: list[str] = []
-    for text, amount in rows:
-        gap = width - len(text) - len(amount)
-        if gap > 0 and amount:
-            lines.append(f"{text}{' ' * gap}{amount}")
-        elif gap >= 0 and not amount:
-            lines.append(text)
-        else:
-            lines.append(wrapped(text, width))
-            if amount:
-                lines.append(amount.rjust(width))
-    return "\n".join(lines)
+    return "\n".join([_row(text, amount, width) for text, amount in rows])
+
+
+def _row(text: str, amount: str, width: int) -> str:
+    if not amount:
+        return text if len(text) <= width else wrapped(text, width)
+    if len(text) + len(amount) < width:
+        return text + amount.rjust(width - len(text))
+    return f"{wrapped(text, width)}\n{amount.rjust(width)}"
 
 
 @lru_cache(maxsize=256)

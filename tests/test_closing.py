@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from io import StringIO
 from pathlib import Path
 from typing import Any, Final
@@ -20,11 +20,12 @@ from authz_service.closing import Closed, ClosingRefused, close, what_is_open
 from authz_service.closing_statement import NotClosedYet, StatementNotWritten, closing_statement, render, write
 from authz_service.database import DatabaseUnusable
 from authz_service.enrolment.sandbox import SandboxCard, SandboxTerminal
-from authz_service.ledger import book, statements
+from authz_service.ledger import book
 from authz_service.ledger.audit import check
-from authz_service.ledger.book import AllowanceUse, FamilyRecord, record
+from authz_service.ledger.book import AllowanceUse, FamilyRecord, Snapshot, record
 from authz_service.ledger.entries import BooksBusy, enter
 from authz_service.ledger.postings import Parties, effect_on_wallet, of_hold, payout
+from authz_service.ledger.statements import record_statement
 from authz_service.payouts import PayoutRefused, Settled, settle
 from authz_service.vocabulary import (
     AuthorisationId,
@@ -396,10 +397,9 @@ async def test_a_refund_that_was_decided_before_the_close_and_is_written_after_i
     decided = await a_refund(world, sold["id"], who, 150_000)
     version = await world.database.fetchval("SELECT version FROM reference")
     late = await asyncpg.connect(world.settings.database_url.get_secret_value())  # type: ignore[union-attr]
-    slowly = statements.RECORD.replace("SELECT * FROM unnest($3", "SELECT seen.* FROM pg_sleep(1), unnest($3", 1)
-    assert slowly != statements.RECORD
-    monkeypatch.setattr(book, "RECORD", slowly)
-    recording = asyncio.create_task(record(late, SAMARINDA, version, [decided]))
+    monkeypatch.setattr(book, "record_statement", slowly)
+    snapshot = Snapshot(programme_id=SAMARINDA, reference_version=version, now=world.now, month=date(2024, 12, 1))
+    recording = asyncio.create_task(record(late, snapshot, [decided]))
     await asyncio.sleep(0.2)
     done = await closed(world)
     assert not recording.done()
@@ -407,6 +407,14 @@ async def test_a_refund_that_was_decided_before_the_close_and_is_written_after_i
     await late.close()
     assert (await closing_statement(world.database, world.settings, SAMARINDA)) == done.statement
     await world.books_balance()
+
+
+def slowly(kinds: tuple[str, ...]) -> str:
+    """The record statement, whose snapshot is a second older than its first lock."""
+    statement = record_statement(kinds)
+    slow = statement.replace("SELECT * FROM unnest($5", "SELECT seen.* FROM pg_sleep(1), unnest($5", 1)
+    assert slow != statement
+    return slow
 
 
 async def a_refund(world: World, authorisation_id: str, who: BeneficiaryId, amount: int) -> FamilyRecord:

@@ -11,11 +11,12 @@ import asyncpg
 import pytest
 from rich.console import Console
 
+from authz_service.clock import month_of
 from authz_service.database import Connection
 from authz_service.enrolment.enrol import enrol
 from authz_service.keys import Keys
 from authz_service.ledger.audit import Finding, check, expired_unwritten, render, summary
-from authz_service.ledger.book import AllowanceUse, FamilyRecord, record
+from authz_service.ledger.book import AllowanceUse, FamilyRecord, Snapshot, record
 from authz_service.ledger.invariants import INVARIANTS
 from authz_service.ledger.invariants.given import DIRECTIONS, FAMILY
 from authz_service.ledger.postings import EFFECT_ON_WALLET, Parties, Transfer, effect_on_wallet, of_hold
@@ -34,7 +35,7 @@ from authz_service.vocabulary import (
 from authz_service.vouching import vouch
 from tests.conftest import Cluster, EnrolledTemplate, _database
 from tests.operators import Operator, a_newcomer
-from tests.world import A_MORNING, PROGRAMME, Reply, World, running
+from tests.world import A_MORNING, PROGRAMME, WITA, Reply, World, running
 
 THE_NEXT_DAY: Final = A_MORNING + timedelta(hours=25)
 
@@ -611,7 +612,10 @@ async def _family(world: World, beneficiary_id: BeneficiaryId, transfer: Transfe
 
 async def _record(world: World, family: FamilyRecord) -> None:
     version = await world.database.fetchval("SELECT version FROM reference WHERE programme_id = $1", PROGRAMME)
-    written = await record(world.database, ProgrammeId(PROGRAMME), version, [family])
+    snapshot = Snapshot(
+        programme_id=ProgrammeId(PROGRAMME), reference_version=version, now=world.now, month=month_of(world.now, WITA)
+    )
+    written = await record(world.database, snapshot, [family])
     assert family.beneficiary_id in written
 
 

@@ -274,7 +274,9 @@ def test_numbers_in_other_forms_are_no_amounts(text: str) -> None:
     assert fields(refused(raw(amount=text))) == ["amount"]
 
 
-@pytest.mark.parametrize(("depth", "named"), [(8, "stan"), (100, "stan"), (253, "body"), (254, "body"), (1_000, "body")])
+@pytest.mark.parametrize(
+    ("depth", "named"), [(8, "stan"), (100, "stan"), (253, "body"), (254, "body"), (1_000, "body")]
+)
 def test_what_is_nested_too_deeply_to_be_read_is_refused_as_a_whole(depth: int, named: str) -> None:
     assert fields(refused(raw(stan="[" * depth + "]" * depth))) == [named]
 

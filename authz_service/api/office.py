@@ -26,7 +26,7 @@ from authz_service.clock import Clock, monotonic_seconds
 from authz_service.database import Connection
 from authz_service.idempotency import fingerprint
 from authz_service.keys import Keys
-from authz_service.metrics import REQUEST_SECONDS, REQUESTS
+from authz_service.metrics import count_answer
 from authz_service.once import Keyed, Work, once
 from authz_service.problems import InternalError, KeyUnknown, NotDecided, NotForThisKey, Problem, QueryInvalid
 from authz_service.registry import Reference, Registry
@@ -113,8 +113,7 @@ class OfficeRoute(APIRoute):
                 response = as_response(answer)
                 response.raw_headers.extend(headers)
             response.headers["x-request-id"] = head.request_id
-            REQUESTS.labels(name, response.status_code).inc()
-            REQUEST_SECONDS.labels(name).observe(monotonic_seconds() - head.since)
+            count_answer(name, response.status_code, monotonic_seconds() - head.since)
             return response
 
         return handle

@@ -32,7 +32,7 @@ from authz_service.clock import Clock, monotonic_seconds
 from authz_service.history import authorisation_document
 from authz_service.idempotency import fingerprint
 from authz_service.keys import Keys
-from authz_service.metrics import REQUEST_SECONDS, REQUESTS
+from authz_service.metrics import count_answer
 from authz_service.problems import (
     InternalError,
     MethodNotAllowed,
@@ -104,8 +104,7 @@ class PosDoor:
         except Exception:
             log.exception("request_failed", request_id=arrived.request_id)
             answer, headers = problem_answer(InternalError("an error of ours; operators were told"), arrived.request_id)
-        REQUESTS.labels(name, answer.status).inc()
-        REQUEST_SECONDS.labels(name).observe(monotonic_seconds() - arrived.since)
+        count_answer(name, answer.status, monotonic_seconds() - arrived.since)
         await _send(send, answer, headers, arrived.request_id)
 
     async def _route(self, arrived: Arrived, receive: Receive) -> tuple[str, Answer, Headers]:

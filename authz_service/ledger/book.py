@@ -10,13 +10,14 @@ import asyncpg
 
 from authz_service.database import Connection
 from authz_service.ledger.postings import Balance, Transfer
-from authz_service.ledger.statements import FACTS, RECORD
+from authz_service.ledger.statements import FACTS, PARTS, SEEN, record_statement
 from authz_service.vocabulary import ProgrammeId
 
 NOBODY: Final = ""
 """Stands for the family where an answer concerns none: an unknown card's decline is journalled too."""
 
 Row = tuple[Any, ...]
+_SEEN_WIDTH: Final = 6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +31,16 @@ class Question:
     terminal_time: datetime | None
     card_digest: bytes | None
     authorisation_id: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """What all decisions of one batch rest on: reference data of one version, one instant, and its month."""
+
+    programme_id: ProgrammeId
+    reference_version: int
+    now: datetime
+    month: date
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,8 +87,8 @@ class FamilyRecord:
     voucher_movements: list[Row] = field(default_factory=list)
     """(transfer, voucher, authorisation, rupiah and packages taken from the voucher; less than 0: given back)."""
     request_keys: list[Row] = field(default_factory=list)
-    reversed_keys: list[Row] = field(default_factory=list)
-    """(principal, key digest, answer of the reversal)."""
+    keys_reversed: list[Row] = field(default_factory=list)
+    """(key digest, principal, answer of the reversal)."""
     authorisations: list[Row] = field(default_factory=list)
     holds_placed: list[Row] = field(default_factory=list)
     holds_changed: dict[str, Row] = field(default_factory=dict)
@@ -118,53 +129,43 @@ async def read_facts(
     return rows
 
 
-async def record(
-    connection: asyncpg.Connection, programme_id: ProgrammeId, reference_version: int, families: Iterable[FamilyRecord]
-) -> set[str]:
+async def record(connection: asyncpg.Connection, snapshot: Snapshot, families: Iterable[FamilyRecord]) -> set[str]:
     """The families (or NOBODY) whose records are now durable; of the others nothing was written."""
-    rows = await connection.fetch(RECORD, programme_id, reference_version, *_columns(list(families)))
-    return {row[0] for row in rows}
+    rows = _rows_by_kind(list(families))
+    kinds = tuple(kind for kind in PARTS if rows[kind])
+    columns = [*(zip(*rows[SEEN], strict=True) if rows[SEEN] else [()] * _SEEN_WIDTH)]
+    for kind in kinds:
+        columns += zip(*rows[kind], strict=True)
+    known = (snapshot.programme_id, snapshot.reference_version, snapshot.now, snapshot.month)
+    written = await connection.fetch(record_statement(kinds), *known, *columns)
+    return {row[0] for row in written}
 
 
-def _columns(families: list[FamilyRecord]) -> list[Sequence[Any]]:
-    """The arrays of RECORD, table by table in its order; every row begins with its family."""
-    used: list[Row] = []
-    returned: list[Row] = []
-    tables: dict[str, list[Row]] = defaultdict(list)
+def _rows_by_kind(families: list[FamilyRecord]) -> dict[str, list[Row]]:
+    """Of SEEN and of each of PARTS; every row begins with its family."""
+    rows: dict[str, list[Row]] = defaultdict(list)
     for family in families:
         who = family.beneficiary_id
         if who != NOBODY:
             change = family.balance
-            tables["seen"].append(
+            rows[SEEN].append(
                 (who, family.version, family.changes, change.available_rupiah, change.held_rupiah, change.spent_rupiah)
             )
         for month, use in family.allowances.items():
             amounts = (use.used_rupiah, use.packages_used, use.covered_rupiah, use.covered_packages)
             if use.returns:
-                returned.append((who, month, *amounts))
+                rows["allowances_returned"].append((who, month, *amounts))
             else:
-                used.append((who, month, use.cap_rupiah, use.packages_cap, *amounts))
-        tables["vouchers"] += [(who, voucher, *amounts) for voucher, amounts in family.vouchers.items()]
-        tables["voucher_movements"] += [(who, *row) for row in family.voucher_movements]
-        tables["request_keys"] += [(who, *row) for row in family.request_keys]
-        tables["reversed_keys"] += [(who, *row) for row in family.reversed_keys]
-        tables["authorisations"] += [(who, *row) for row in family.authorisations]
-        tables["holds_placed"] += [(who, *row) for row in family.holds_placed]
-        tables["holds_changed"] += [(who, hold, *row) for hold, row in family.holds_changed.items()]
-        tables["transfers"] += [_transfer_row(who, transfer) for transfer in family.transfers]
-    return [
-        *_turned(tables["seen"], 6),
-        *_turned(used, 8),
-        *_turned(returned, 6),
-        *_turned(tables["vouchers"], 4),
-        *_turned(tables["voucher_movements"], 6),
-        *_turned(tables["request_keys"], 12),
-        *_turned(tables["authorisations"], 14),
-        *_turned(tables["holds_placed"], 11),
-        *_turned(tables["holds_changed"], 7),
-        *_turned(tables["transfers"], 10),
-        *_turned(tables["reversed_keys"], 4),
-    ]
+                rows["allowances_used"].append((who, month, use.cap_rupiah, use.packages_cap, *amounts))
+        rows["vouchers"] += [(who, voucher, *amounts) for voucher, amounts in family.vouchers.items()]
+        rows["voucher_movements"] += [(who, *row) for row in family.voucher_movements]
+        rows["request_keys"] += [(who, *row) for row in family.request_keys]
+        rows["keys_reversed"] += [(who, *row) for row in family.keys_reversed]
+        rows["authorisations"] += [(who, *row) for row in family.authorisations]
+        rows["holds_placed"] += [(who, *row) for row in family.holds_placed]
+        rows["holds_changed"] += [(who, hold, *row) for hold, row in family.holds_changed.items()]
+        rows["transfers"] += [_transfer_row(who, transfer) for transfer in family.transfers]
+    return rows
 
 
 def _transfer_row(who: str, transfer: Transfer) -> Row:
@@ -180,11 +181,6 @@ def _transfer_row(who: str, transfer: Transfer) -> Row:
         transfer.reason,
         transfer.created_at,
     )
-
-
-def _turned(rows: list[Row], width: int) -> Sequence[Sequence[Any]]:
-    """Rows as columns; as many empty columns where there are no rows."""
-    return list(zip(*rows, strict=True)) if rows else [()] * width
 
 
 def _place(row: asyncpg.Record) -> int:

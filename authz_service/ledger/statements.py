@@ -4,6 +4,9 @@ Arrays are looked up as `unnest … LEFT JOIN LATERAL (… LIMIT 1)`, and the UP
 generic plan that was made while the tables were empty reads a whole programme.
 """
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 FACTS: Final = """
@@ -44,10 +47,10 @@ SELECT asked.place,
                         ORDER BY u.expires_at, u.voucher_id)::text
           FROM (SELECT m.authorisation_id, m.voucher_id, v.expires_at, sum(m.used_rupiah) AS used_rupiah,
                        sum(m.packages_used) AS packages_used
-                  FROM hold h
-                  JOIN voucher_movement m ON m.programme_id = $1 AND m.authorisation_id = h.authorisation_id
-                  JOIN voucher v ON v.programme_id = $1 AND v.voucher_id = m.voucher_id
-                 WHERE h.programme_id = $1 AND h.beneficiary_id = family.beneficiary_id
+                  FROM voucher v
+                  JOIN voucher_movement m ON m.programme_id = $1 AND m.voucher_id = v.voucher_id
+                  JOIN hold h ON h.programme_id = $1 AND h.authorisation_id = m.authorisation_id
+                 WHERE v.programme_id = $1 AND v.beneficiary_id = family.beneficiary_id
                    AND (h.held_rupiah > 0 OR h.authorisation_id = target_hold.authorisation_id)
                  GROUP BY m.authorisation_id, m.voucher_id, v.expires_at) u) AS voucher_uses
   FROM unnest($2::int[], $3::text[], $4::bytea[], $5::text[], $6::timestamptz[], $7::bytea[], $8::text[],
@@ -93,17 +96,17 @@ SELECT asked.place,
         WHERE l.programme_id = $1 AND l.beneficiary_id = family.beneficiary_id AND l.month = $9 LIMIT 1) allowance ON true
 """
 
-RECORD: Final = """
+_RECORD: Final = """
 -- Writes a batch for the families that nobody has touched since their facts were read, and names them.
 -- The empty beneficiary stands for answers that concern no family. Wallets are locked in the order of their ids.
 -- A row of a growing table is written only with its family; a stale or locked family writes nothing at all.
+-- $1 programme, $2 version of its reference data, $3 the batch's instant, $4 its month; then the tables' columns
 WITH seen AS (
-       SELECT * FROM unnest($3::text[], $4::bigint[], $5::boolean[], $6::bigint[], $7::bigint[], $8::bigint[])
-              AS seen(beneficiary_id, version, changes, available_rupiah, held_rupiah, spent_rupiah)),
+       SELECT * FROM {seen}),
      locked AS MATERIALIZED (
        SELECT w.beneficiary_id
          FROM wallet w JOIN seen USING (beneficiary_id)
-        WHERE w.programme_id = $1 AND w.beneficiary_id = ANY ($3) AND w.version = seen.version
+        WHERE w.programme_id = $1 AND w.beneficiary_id = ANY ($5) AND w.version = seen.version
           AND (SELECT version FROM reference WHERE programme_id = $1) = $2
         ORDER BY w.beneficiary_id
           FOR UPDATE OF w SKIP LOCKED),
@@ -111,105 +114,161 @@ WITH seen AS (
        SELECT beneficiary_id FROM locked
         UNION ALL
        SELECT '' FROM reference WHERE programme_id = $1 AND version = $2),
+     typed AS (        -- never run: a part may have no use for one of them
+       SELECT $3::timestamptz, $4::date),
      wallets AS (
        UPDATE wallet w
           SET version = w.version + 1, available_rupiah = w.available_rupiah + seen.available_rupiah,
               held_rupiah = w.held_rupiah + seen.held_rupiah, spent_rupiah = w.spent_rupiah + seen.spent_rupiah
          FROM seen JOIN still USING (beneficiary_id)
-        WHERE w.programme_id = $1 AND w.beneficiary_id = seen.beneficiary_id AND w.beneficiary_id = ANY ($3)
-          AND seen.changes),
-     allowances_used AS (
+        WHERE w.programme_id = $1 AND w.beneficiary_id = seen.beneficiary_id AND w.beneficiary_id = ANY ($5)
+          AND seen.changes){parts}
+SELECT beneficiary_id FROM still
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """What the record statement does with the rows of one kind: `columns` (name and type) are theirs, `{rows}` is
+    the table that they make, called r, and `{ids}` the second column as an array."""
+
+    columns: str
+    query: str
+
+
+SEEN: Final = "seen"
+_SEEN_COLUMNS: Final = (
+    "beneficiary_id text, version bigint, changes boolean, available_rupiah bigint, held_rupiah bigint,"
+    " spent_rupiah bigint"
+)
+PARTS: Final[Mapping[str, Part]] = {
+    "allowances_used": Part(
+        columns="beneficiary_id text, month date, cap_rupiah bigint, packages_cap int, used_rupiah bigint,"
+        " packages_used int, covered_rupiah bigint, covered_packages int",
+        query="""
        INSERT INTO allowance AS l (programme_id, beneficiary_id, month, cap_rupiah, packages_cap, used_rupiah,
                                    packages_used, covered_rupiah, covered_packages)
-       SELECT $1, u.*
-         FROM unnest($9::text[], $10::date[], $11::bigint[], $12::int[], $13::bigint[], $14::int[], $15::bigint[], $16::int[])
-              AS u(beneficiary_id, month, cap_rupiah, packages_cap, used_rupiah, packages_used, covered_rupiah,
-                   covered_packages)
-         JOIN still USING (beneficiary_id)
+       SELECT $1, r.*
+         FROM {rows} JOIN still USING (beneficiary_id)
            ON CONFLICT (programme_id, beneficiary_id, month) DO UPDATE
           SET used_rupiah = l.used_rupiah + excluded.used_rupiah,
               packages_used = l.packages_used + excluded.packages_used,
               covered_rupiah = l.covered_rupiah + excluded.covered_rupiah,
-              covered_packages = l.covered_packages + excluded.covered_packages),
-     allowances_returned AS (
+              covered_packages = l.covered_packages + excluded.covered_packages""",
+    ),
+    "allowances_returned": Part(
+        columns="beneficiary_id text, month date, used_rupiah bigint, packages_used int, covered_rupiah bigint,"
+        " covered_packages int",
+        query="""
        UPDATE allowance l
           SET used_rupiah = l.used_rupiah + r.used_rupiah, packages_used = l.packages_used + r.packages_used,
               covered_rupiah = l.covered_rupiah + r.covered_rupiah,
               covered_packages = l.covered_packages + r.covered_packages
-         FROM unnest($17::text[], $18::date[], $19::bigint[], $20::int[], $21::bigint[], $22::int[])
-              AS r(beneficiary_id, month, used_rupiah, packages_used, covered_rupiah, covered_packages)
-         JOIN still USING (beneficiary_id)
-        WHERE l.programme_id = $1 AND l.beneficiary_id = r.beneficiary_id AND l.beneficiary_id = ANY ($17)
-          AND l.month = r.month),
-     vouchers AS (
+         FROM {rows} JOIN still USING (beneficiary_id)
+        WHERE l.programme_id = $1 AND l.beneficiary_id = r.beneficiary_id AND l.beneficiary_id = ANY ($5)
+          AND l.month = r.month""",
+    ),
+    "vouchers": Part(
+        columns="beneficiary_id text, voucher_id text, used_rupiah bigint, packages_used int",
+        query="""
        UPDATE voucher v
-          SET used_rupiah = v.used_rupiah + u.used_rupiah, packages_used = v.packages_used + u.packages_used
-         FROM unnest($23::text[], $24::text[], $25::bigint[], $26::int[])
-              AS u(beneficiary_id, voucher_id, used_rupiah, packages_used)
-         JOIN still USING (beneficiary_id)
-        WHERE v.programme_id = $1 AND v.voucher_id = u.voucher_id AND v.voucher_id = ANY ($24)),
-     voucher_movements AS (
+          SET used_rupiah = v.used_rupiah + r.used_rupiah, packages_used = v.packages_used + r.packages_used
+         FROM {rows} JOIN still USING (beneficiary_id)
+        WHERE v.programme_id = $1 AND v.voucher_id = r.voucher_id AND v.voucher_id = ANY ({ids})""",
+    ),
+    "voucher_movements": Part(
+        columns="beneficiary_id text, transfer_id text, voucher_id text, authorisation_id text, used_rupiah bigint,"
+        " packages_used int",
+        query="""
        INSERT INTO voucher_movement (programme_id, transfer_id, voucher_id, authorisation_id, used_rupiah, packages_used)
-       SELECT $1, m.transfer_id, m.voucher_id, m.authorisation_id, m.used_rupiah, m.packages_used
-         FROM unnest($27::text[], $28::text[], $29::text[], $30::text[], $31::bigint[], $32::int[])
-              AS m(beneficiary_id, transfer_id, voucher_id, authorisation_id, used_rupiah, packages_used)
-         JOIN still USING (beneficiary_id)),
-     request_keys AS (
+       SELECT $1, r.transfer_id, r.voucher_id, r.authorisation_id, r.used_rupiah, r.packages_used
+         FROM {rows} JOIN still USING (beneficiary_id)""",
+    ),
+    "request_keys": Part(
+        columns="beneficiary_id text, principal_id text, key_digest bytea, key_id smallint, fingerprint bytea,"
+        " stan text, terminal_time timestamptz, authorisation_id text, status smallint, answer bytea,"
+        " reversal_answer bytea",
+        query="""
        INSERT INTO request_key (programme_id, principal_id, key_digest, key_id, fingerprint, stan, terminal_time,
                                 authorisation_id, status, answer, reversal_answer, created_at)
-       SELECT $1, k.principal_id, k.key_digest, k.key_id, k.fingerprint, k.stan, k.terminal_time, k.authorisation_id,
-              k.status, k.answer, k.reversal_answer, k.created_at
-         FROM unnest($33::text[], $34::text[], $35::bytea[], $36::smallint[], $37::bytea[], $38::text[],
-                     $39::timestamptz[], $40::text[], $41::smallint[], $42::bytea[], $43::bytea[], $44::timestamptz[])
-              AS k(beneficiary_id, principal_id, key_digest, key_id, fingerprint, stan, terminal_time, authorisation_id,
-                   status, answer, reversal_answer, created_at)
-         JOIN still USING (beneficiary_id)),
-     authorisations AS (
+       SELECT $1, r.principal_id, r.key_digest, r.key_id, r.fingerprint, r.stan, r.terminal_time, r.authorisation_id,
+              r.status, r.answer, r.reversal_answer, $3::timestamptz
+         FROM {rows} JOIN still USING (beneficiary_id)""",
+    ),
+    "authorisations": Part(
+        columns="beneficiary_id text, authorisation_id text, merchant_id text, terminal_id text, card_id text,"
+        " reason text, amount_rupiah bigint, approved_rupiah bigint, reduction_rupiah bigint, request_id text,"
+        " journal text, answer bytea",
+        query="""
        INSERT INTO authorisation (programme_id, authorisation_id, created_at, merchant_id, terminal_id, beneficiary_id,
                                   card_id, month, reason, amount_rupiah, approved_rupiah, reduction_rupiah, request_id,
                                   journal, answer)
-       SELECT $1, a.authorisation_id, a.created_at, a.merchant_id, a.terminal_id, nullif(a.beneficiary_id, ''),
-              a.card_id, a.month, a.reason, a.amount_rupiah, a.approved_rupiah, a.reduction_rupiah, a.request_id,
-              a.journal::jsonb, a.answer
-         FROM unnest($45::text[], $46::text[], $47::timestamptz[], $48::text[], $49::text[], $50::text[], $51::date[],
-                     $52::text[], $53::bigint[], $54::bigint[], $55::bigint[], $56::text[], $57::text[], $58::bytea[])
-              AS a(beneficiary_id, authorisation_id, created_at, merchant_id, terminal_id, card_id, month, reason,
-                   amount_rupiah, approved_rupiah, reduction_rupiah, request_id, journal, answer)
-         JOIN still USING (beneficiary_id)),
-     holds_placed AS (
+       SELECT $1, r.authorisation_id, $3::timestamptz, r.merchant_id, r.terminal_id, nullif(r.beneficiary_id, ''),
+              r.card_id, $4::date, r.reason, r.amount_rupiah, r.approved_rupiah, r.reduction_rupiah, r.request_id,
+              r.journal::jsonb, r.answer
+         FROM {rows} JOIN still USING (beneficiary_id)""",
+    ),
+    "holds_placed": Part(
+        columns="beneficiary_id text, authorisation_id text, merchant_id text, status text, approved_rupiah bigint,"
+        " held_rupiah bigint, captured_rupiah bigint, packages smallint, expires_at timestamptz",
+        query="""
        INSERT INTO hold (programme_id, beneficiary_id, authorisation_id, merchant_id, month, status, approved_rupiah,
                          held_rupiah, captured_rupiah, refunded_rupiah, packages, expires_at)
-       SELECT $1, h.*
-         FROM unnest($59::text[], $60::text[], $61::text[], $62::date[], $63::text[], $64::bigint[], $65::bigint[],
-                     $66::bigint[], $67::bigint[], $68::smallint[], $69::timestamptz[])
-              AS h(beneficiary_id, authorisation_id, merchant_id, month, status, approved_rupiah, held_rupiah,
-                   captured_rupiah, refunded_rupiah, packages, expires_at)
-         JOIN still USING (beneficiary_id)),
-     holds_changed AS (
+       SELECT $1, r.beneficiary_id, r.authorisation_id, r.merchant_id, $4::date, r.status, r.approved_rupiah,
+              r.held_rupiah, r.captured_rupiah, 0, r.packages, r.expires_at
+         FROM {rows} JOIN still USING (beneficiary_id)""",
+    ),
+    "holds_changed": Part(
+        columns="beneficiary_id text, authorisation_id text, status text, held_rupiah bigint, captured_rupiah bigint,"
+        " refunded_rupiah bigint, packages smallint",
+        query="""
        UPDATE hold h
-          SET status = c.status, held_rupiah = c.held_rupiah, captured_rupiah = c.captured_rupiah,
-              refunded_rupiah = c.refunded_rupiah, packages = c.packages
-         FROM unnest($70::text[], $71::text[], $72::text[], $73::bigint[], $74::bigint[], $75::bigint[], $76::smallint[])
-              AS c(beneficiary_id, authorisation_id, status, held_rupiah, captured_rupiah, refunded_rupiah, packages)
-         JOIN still USING (beneficiary_id)
-        WHERE h.programme_id = $1 AND h.authorisation_id = c.authorisation_id AND h.authorisation_id = ANY ($71)),
-     transfers AS (
+          SET status = r.status, held_rupiah = r.held_rupiah, captured_rupiah = r.captured_rupiah,
+              refunded_rupiah = r.refunded_rupiah, packages = r.packages
+         FROM {rows} JOIN still USING (beneficiary_id)
+        WHERE h.programme_id = $1 AND h.authorisation_id = r.authorisation_id AND h.authorisation_id = ANY ({ids})""",
+    ),
+    "transfers": Part(
+        columns="beneficiary_id text, transfer_id text, kind text, cause text, debit_account_id text,"
+        " credit_account_id text, amount_rupiah bigint, authorisation_id text, reason text, created_at timestamptz",
+        query="""
        INSERT INTO transfer (programme_id, transfer_id, kind, cause, debit_account_id, credit_account_id, amount_rupiah,
                              authorisation_id, reason, created_at)
-       SELECT $1, t.transfer_id, t.kind, t.cause, t.debit_account_id, t.credit_account_id, t.amount_rupiah,
-              t.authorisation_id, t.reason, t.created_at
-         FROM unnest($77::text[], $78::text[], $79::text[], $80::text[], $81::text[], $82::text[], $83::bigint[],
-                     $84::text[], $85::text[], $86::timestamptz[])
-              AS t(beneficiary_id, transfer_id, kind, cause, debit_account_id, credit_account_id, amount_rupiah,
-                   authorisation_id, reason, created_at)
-         JOIN still USING (beneficiary_id)),
-     keys_reversed AS (
+       SELECT $1, r.transfer_id, r.kind, r.cause, r.debit_account_id, r.credit_account_id, r.amount_rupiah,
+              r.authorisation_id, r.reason, r.created_at
+         FROM {rows} JOIN still USING (beneficiary_id)""",
+    ),
+    "keys_reversed": Part(
+        columns="beneficiary_id text, key_digest bytea, principal_id text, answer bytea",
+        query="""
        UPDATE request_key k
           SET reversal_answer = r.answer
-         FROM unnest($87::text[], $88::text[], $89::bytea[], $90::bytea[])
-              AS r(beneficiary_id, principal_id, key_digest, answer)
-         JOIN still USING (beneficiary_id)
+         FROM {rows} JOIN still USING (beneficiary_id)
         WHERE k.programme_id = $1 AND k.principal_id = r.principal_id AND k.key_digest = r.key_digest
-          AND k.key_digest = ANY ($89) AND k.reversal_answer IS NULL)
-SELECT beneficiary_id FROM still
-"""
+          AND k.key_digest = ANY ({ids}) AND k.reversal_answer IS NULL""",
+    ),
+}
+"""In the order of their columns in the statement."""
+
+
+@lru_cache(maxsize=256)
+def record_statement(kinds: tuple[str, ...]) -> str:
+    """For a batch with rows of these kinds, in the order of PARTS, and no others: what has no row costs nothing.
+
+    Its parameters after $4 are the columns of SEEN, then of each kind.
+    """
+    seen, used = _rows(SEEN, _SEEN_COLUMNS, 4)
+    parts = []
+    for kind in kinds:
+        part = PARTS[kind]
+        rows, end = _rows("r", part.columns, used)
+        parts.append(f",\n     {kind} AS ({part.query.format(rows=rows, ids=f'${used + 2}')})")
+        used = end
+    return _RECORD.format(seen=seen, parts="".join(parts))
+
+
+def _rows(alias: str, columns: str, used: int) -> tuple[str, int]:
+    """The columns as a table; they are the parameters after `used`. Its last parameter is the second result."""
+    pairs = [column.split() for column in columns.split(",")]
+    arrays = ", ".join(f"${used + place}::{kind}[]" for place, (_, kind) in enumerate(pairs, start=1))
+    return f"unnest({arrays}) AS {alias}({', '.join(name for name, _ in pairs)})", used + len(pairs)

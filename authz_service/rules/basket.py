@@ -12,6 +12,7 @@ from authz_service.declines import DeclineReason
 from authz_service.requests import Line, Purchase, times_quantity
 from authz_service.rules.facts import Facts
 from authz_service.rules.goods import LINE_RULES, ceiling_of, price_is_above_ceiling
+from authz_service.vocabulary import AboveCeiling
 
 
 class LineAction(StrEnum):
@@ -46,7 +47,7 @@ class LineOutcome:
 
 def price(purchase: Purchase, facts: Facts) -> tuple[PricedLine, ...]:
     """Each line with its first refusal, if any, and what it counts for."""
-    return tuple(_priced(number, line, facts) for number, line in enumerate(purchase.lines, start=1))
+    return tuple([_priced(number, line, facts) for number, line in enumerate(purchase.lines, start=1)])
 
 
 def counted_rupiah(lines: Sequence[PricedLine], *, partial: bool) -> int:
@@ -71,8 +72,14 @@ def reject_all(lines: Sequence[Line]) -> tuple[LineOutcome, ...]:
 
 
 def _priced(number: int, line: Line, facts: Facts) -> PricedLine:
-    refused = next((reason for rule in LINE_RULES if (reason := rule(line, facts)) is not None), None)
-    counted, reduced = line.amount, refused is None and price_is_above_ceiling(line, facts)
+    refused, counted, reduced = None, line.amount, False
+    for rule in LINE_RULES:
+        if (refused := rule(line, facts)) is not None:
+            break
+    else:
+        # Where a price above the ceiling is declined, the last rule has looked.
+        is_reducing = facts.programme.above_ceiling is AboveCeiling.REDUCE
+        reduced = is_reducing and price_is_above_ceiling(line, facts)
     if reduced:
         ceiling_rupiah, quantity = ceiling_of(line, facts), line.quantity
         if ceiling_rupiah is not None and quantity is not None:

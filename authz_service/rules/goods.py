@@ -1,6 +1,7 @@
 """May this line be bought with the card, and at this price? A line gives one reason: its first."""
 
 from datetime import date
+from functools import lru_cache
 from typing import assert_never
 
 from authz_service.declines import DeclineReason
@@ -11,8 +12,8 @@ from authz_service.vocabulary import AboveCeiling, DetailsRequired
 
 def line_is_not_cash(line: Line, facts: Facts) -> DeclineReason | None:
     """However a till writes it: `Tarik Tunai` is `tarik_tunai`."""
-    written = "_".join(line.category.casefold().replace("-", " ").replace("_", " ").split())
-    return DeclineReason.CASH_NOT_PERMITTED if written in facts.programme.cash_categories else None
+    is_cash = _as_listed(line.category) in facts.programme.cash_categories
+    return DeclineReason.CASH_NOT_PERMITTED if is_cash else None
 
 
 def category_is_permitted(line: Line, facts: Facts) -> DeclineReason | None:
@@ -33,6 +34,12 @@ def price_is_permitted(line: Line, facts: Facts) -> DeclineReason | None:
     if facts.programme.above_ceiling is AboveCeiling.REDUCE:
         return None
     return DeclineReason.PRICE_ABOVE_CEILING if price_is_above_ceiling(line, facts) else None
+
+
+@lru_cache(maxsize=256)
+def _as_listed(category: str) -> str:
+    """A till has few categories and sends them all day."""
+    return "_".join(category.casefold().replace("-", " ").replace("_", " ").split())
 
 
 LINE_RULES = (line_is_not_cash, category_is_permitted, product_is_permitted, price_is_permitted)

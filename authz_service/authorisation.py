@@ -18,7 +18,7 @@ from authz_service.answers import CREATED, OK, Answer, Document, Identity, balan
 from authz_service.declines import APPROVED, DeclineReason
 from authz_service.desk import Alert, Desk, Given
 from authz_service.holds import Change, Hold, Move, capture
-from authz_service.later_calls import expiry, later_call, reversal
+from authz_service.later_calls import expiry, later_call, met_by_key, met_by_stan, reversal
 from authz_service.problems import (
     KeyReused,
     NotYours,
@@ -50,6 +50,8 @@ def _decide_one(desk: Desk, asked: Asked, row: asyncpg.Record) -> None:
     if terminal is None:
         return desk.give(asked, Unauthenticated("the terminal key was revoked"))
     if row["known_fingerprint"] is not None:
+        if row["known_is_a_tombstone"] and row["twin_key_digest"] is None and isinstance(body, Purchase):
+            return met_by_key(desk, asked, body)
         return desk.give(asked, _known(asked, row))
     if desk.meets_its_twin(asked, row):
         return desk.postponed.append(asked)
@@ -82,7 +84,7 @@ def _known(asked: Asked, row: asyncpg.Record) -> Answer | Problem:
 
 def _purchase(desk: Desk, asked: Asked, body: Purchase, row: asyncpg.Record, terminal: Terminal) -> None:
     if row["twin_reversal_answer"] is not None:
-        return desk.give(asked, RequestReversed("a reversal came for this STAN and terminal_time"))
+        return met_by_stan(desk, asked, row)
     if row["twin_authorisation_id"] is not None:
         return desk.give(asked, _stan_already_used(row["twin_authorisation_id"]))
     family = desk.family(row)

@@ -134,7 +134,10 @@ class Lane:
         except DECIDE_AGAIN as raced:
             LANE_FAULTS.labels("raced").inc()
             log.info("lane_raced", error=type(raced).__name__)
-            return todo
+            if len(todo) == 1 or not isinstance(raced, asyncpg.UniqueViolationError):
+                return todo
+            # Should it happen each time, then only to the one whose row is there already.
+            return [again for half in _halves(todo) for again in await self._attempt(batch, half)]
         except CONNECTION_LOST as lost:
             LANE_FAULTS.labels("connection_lost").inc()
             log.warning("lane_connection_lost", error=type(lost).__name__)
@@ -154,8 +157,7 @@ class Lane:
             )
             _refuse(todo, "this request cannot be decided; operators were told")
             return []
-        half = len(todo) // 2
-        return [*await self._attempt(batch, todo[:half]), *await self._attempt(batch, todo[half:])]
+        return [again for half in _halves(todo) for again in await self._attempt(batch, half)]
 
     async def _decide(self, connection: asyncpg.Connection, batch: Batch, todo: list[Asked]) -> list[Asked]:
         todo = [asked for asked in todo if not asked.answer.done()]
@@ -172,7 +174,7 @@ class Lane:
             if not (is_taken and self._steps_back(asked))
         ]
         decide_all(desk, [asked for asked, _ in open_rows], [row for _, row in open_rows])
-        written = await self._record(connection, batch, desk)
+        written = await self._record(connection, desk)
         again = [given.asked for given in desk.given if not self._answered(given, written)]
         self._tell(todo, desk, written)
         return [*again, *desk.postponed]
@@ -198,7 +200,7 @@ class Lane:
                 return Desk(reference=reference, now=now, month=month, chance=self.chance), rows
         raise FactsMovedError
 
-    async def _record(self, connection: asyncpg.Connection, batch: Batch, desk: Desk) -> set[str]:
+    async def _record(self, connection: asyncpg.Connection, desk: Desk) -> set[str]:
         records = desk.records()
         if not records:
             return set()
@@ -339,6 +341,11 @@ def _question(asked: Asked) -> Question:
         card_digest=asked.card_digest,
         authorisation_id=asked.authorisation_id,
     )
+
+
+def _halves(todo: list[Asked]) -> tuple[list[Asked], list[Asked]]:
+    middle = len(todo) // 2
+    return todo[:middle], todo[middle:]
 
 
 def _refuse(asked: list[Asked], detail: str) -> None:

@@ -27,10 +27,11 @@ from authz_service.holds import (
     void,
 )
 from authz_service.keys import KEY_ID
-from authz_service.problems import NotFound, Problem, ProgrammeClosed
-from authz_service.requests import Capture, Refund, Reversal, Void
+from authz_service.ledger.book import NOBODY
+from authz_service.problems import KeyReused, NotFound, Problem, ProgrammeClosed, RequestReversed
+from authz_service.requests import Capture, Purchase, Refund, Reversal, Void
 from authz_service.rules.facts import Terminal
-from authz_service.vocabulary import HoldStatus
+from authz_service.vocabulary import HoldStatus, written_id
 from authz_service.waiting import Asked
 
 NOT_KNOWN: Final = "not_known"
@@ -70,6 +71,8 @@ def later_call(
 
 def reversal(desk: Desk, asked: Asked, body: Reversal, row: asyncpg.Record) -> None:
     """The named request is dead from now on, whatever became of it; the first answer to say so is every one's."""
+    if asked.original_digest == asked.key_digest:
+        return desk.give(asked, KeyReused("the key is the one of the request to be reversed; a reversal has its own"))
     if row["twin_reversal_answer"] is not None:
         return _reversed(desk, asked, None, row["twin_authorisation_id"], row["twin_reversal_answer"])
     if row["twin_key_digest"] is None:
@@ -103,16 +106,41 @@ def _undo(desk: Desk, family: FamilyAtWork, hold: Hold, *, captured_at_once: boo
 
 
 def _leave(desk: Desk, asked: Asked, row: asyncpg.Record) -> None:
-    """Only authorise requests can be reversed; the named one is a later call, which stands."""
-    _, hold = desk.target(row)
-    document = {
-        "id": desk.new_id("rev"),
-        "status": hold.status if hold else HoldStatus.DECLINED,
+    """Only authorise requests can be undone. What the named later call did stands; its key is dead as any other's."""
+    (family, hold), authorisation_id = desk.target(row), row["twin_authorisation_id"]
+    document: Document = {
+        "id": written_id("rev", int.from_bytes(row["twin_key_digest"])),
+        "status": hold.status if hold else HoldStatus.DECLINED if authorisation_id else NOT_KNOWN,
         "undone": False,
         "reversed_amount": 0,
-        "authorization_id": row["twin_authorisation_id"],
     }
-    return _reversed(desk, asked, None, row["twin_authorisation_id"], orjson.dumps(document))
+    if authorisation_id is not None:
+        document["authorization_id"] = authorisation_id
+    answer, record = orjson.dumps(document), desk.record(family)
+    # So that of two at once only one is the first.
+    record.changes = family is not None
+    record.keys_reversed.append((row["twin_key_digest"], asked.principal.terminal_id, answer))
+    alert = Alert.REVERSAL_NOT_UNDONE if hold is not None and hold.captured_rupiah > hold.refunded_rupiah else None
+    return _reversed(desk, asked, family, authorisation_id, answer, alert=alert)
+
+
+def met_by_key(desk: Desk, asked: Asked, body: Purchase) -> None:
+    """The original of a reversal that came first and named its key: from now on its STAN is dead, too."""
+    desk.nobody.tombstones_met.append((asked.key_digest, asked.principal.terminal_id, body.stan, body.terminal_time))
+    return _stays_dead(desk, asked, RequestReversed("a reversal came for this Idempotency-Key"))
+
+
+def met_by_stan(desk: Desk, asked: Asked, row: asyncpg.Record) -> None:
+    """A request whose STAN was reversed: from now on its key is dead, too."""
+    who = (asked.principal.terminal_id, asked.key_digest, KEY_ID, asked.fingerprint, None, None)
+    what = (row["twin_authorisation_id"], HTTPStatus.CONFLICT, b"", row["twin_reversal_answer"])
+    desk.nobody.request_keys.append((*who, *what))
+    return _stays_dead(desk, asked, RequestReversed("a reversal came for this STAN and terminal_time"))
+
+
+def _stays_dead(desk: Desk, asked: Asked, problem: RequestReversed) -> None:
+    desk.written.add(NOBODY)
+    return desk.give(asked, problem, rests_on=NOBODY)
 
 
 def _bury(desk: Desk, asked: Asked, body: Reversal) -> None:

@@ -128,7 +128,12 @@ Chance = Callable[[int], bytes]
 
 def new_id(prefix: str, instant: datetime, chance: bytes) -> str:
     """`prefix_` and 26 characters that sort by `instant` (milliseconds), then by `chance` (ten random bytes)."""
-    bits = (int(instant.timestamp() * 1000) << 80 | int.from_bytes(chance)) << 2
+    return written_id(prefix, int(instant.timestamp() * 1000) << 80 | int.from_bytes(chance))
+
+
+def written_id(prefix: str, number: int) -> str:
+    """`prefix_` and the 26 characters of a number of 128 bits; they sort as the numbers do."""
+    bits = number << 2
     first, middle, last = bits >> 80, bits >> 40 & _FORTY_BITS, bits & _FORTY_BITS
     # Written out: four ids a purchase, and a loop would take twice as long.
     return (

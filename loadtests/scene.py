@@ -50,8 +50,6 @@ def bench_edition(folder: Path, families: int) -> Path:
     (target / "programme.toml").write_text(terms, encoding="utf-8")
     districts = (target / "kecamatan.csv").read_text(encoding="utf-8").splitlines()
     each, rest = divmod(families, len(districts) - 1)
-    rows = [
-        ",".join([*row.split(",")[:2], str(each + (number < rest))]) for number, row in enumerate(districts[1:])
-    ]
+    rows = [",".join([*row.split(",")[:2], str(each + (number < rest))]) for number, row in enumerate(districts[1:])]
     (target / "kecamatan.csv").write_text("\n".join([districts[0], *rows]) + "\n", encoding="utf-8")
     return target

@@ -95,16 +95,6 @@ async def test_only_the_terminal_that_sent_it_can_reverse(world: World) -> None:
     assert await world.wallet() == (1650000, 150000, 0)
 
 
-async def test_the_key_of_a_capture_is_no_authorise_request(world: World) -> None:
-    sold = await world.authorise()
-    await world.capture(sold["id"], key="c")
-    reply = await world.reverse(idempotency_key="c")
-    assert (reply.status, reply["undone"], reply["reversed_amount"]) == (201, False, 0)
-    assert (await world.capture(sold["id"], key="c")).status == 201
-    assert await world.wallet() == (1650000, 0, 150000)
-    await world.books_balance()
-
-
 @pytest.mark.parametrize(
     "body",
     [
@@ -118,3 +108,80 @@ async def test_the_key_of_a_capture_is_no_authorise_request(world: World) -> Non
 )
 async def test_a_reversal_names_exactly_one_request(world: World, body: dict[str, Any]) -> None:
     assert (await world.reverse(**body)).status == 422
+
+
+async def test_a_reversal_that_names_itself_is_refused_and_harms_nobody_in_its_batch(world: World) -> None:
+    cards = world.tills.cards
+    sales = [world.a_purchase(amount=1000, card_number=cards[place].card_number) for place in range(1, 8)]
+    itself, *sold = await asyncio.gather(
+        world.reverse(key="itself", idempotency_key="itself"),
+        *(
+            world.sell(body, f"k{place}", till=world.tills.terminals[place])
+            for place, body in enumerate(sales, start=1)
+        ),
+    )
+    assert (itself.status, itself["code"], itself["retryable"]) == (422, "key_reused", False)
+    assert [reply.status for reply in sold] == [201] * len(sales)
+
+
+async def test_a_late_original_takes_its_stan_with_it_when_its_key_was_reversed(world: World) -> None:
+    body, other = world.a_purchase(amount=20000), world.a_purchase(amount=20000)
+    await world.reverse(idempotency_key="k")
+    assert (await world.sell(body, "k"))["code"] == "request_reversed"
+    for key in ("k2", "k3", "k"):
+        assert (await world.sell(body, key))["code"] == "request_reversed"
+    assert (await world.sell(other, "k"))["code"] == "request_reversed"
+    assert (await world.sell(other, "other"))["decision"] == "approved"
+    assert await world.wallet() == (1780000, 20000, 0)
+    await world.books_balance()
+
+
+async def test_a_late_original_takes_its_key_with_it_when_its_stan_was_reversed(world: World) -> None:
+    body, other = world.a_purchase(amount=20000), world.a_purchase(amount=20000)
+    await world.reverse(**by_stan(body))
+    assert (await world.sell(body, "k"))["code"] == "request_reversed"
+    assert (await world.sell(other, "k"))["code"] == "request_reversed"
+    assert (await world.sell(other, "other"))["decision"] == "approved"
+    await world.books_balance()
+
+
+async def test_originals_and_reversals_by_both_names_at_once_never_leave_a_sale_alive(world: World) -> None:
+    for round_ in range(20):
+        key, body = f"k{round_}", world.a_purchase(amount=20000)
+        replies = await asyncio.gather(
+            world.reverse(idempotency_key=key),
+            world.sell(body, key),
+            world.reverse(**by_stan(body)),
+            world.sell(body, key),
+        )
+        assert [replies[0].status, replies[2].status] == [201, 201]
+        assert (await world.sell(body, key))["code"] == "request_reversed"
+        assert (await world.sell(body, f"{key}-again"))["code"] == "request_reversed"
+    assert await world.wallet() == (1800000, 0, 0)
+    await world.books_balance()
+
+
+@pytest.mark.parametrize("call", ["capture", "reversal"])
+async def test_the_key_of_another_call_is_dead_as_well_and_every_reversal_of_it_says_the_same(
+    world: World, call: str
+) -> None:
+    body = world.a_purchase(amount=20000)
+    sold = await world.sell(body, "k")
+    if call == "capture":
+        await world.capture(sold["id"], key="named", amount=5000, final=False)
+    else:
+        await world.reverse(key="named", idempotency_key="never")
+    replies = await asyncio.gather(*(world.reverse(key=f"r{place}", idempotency_key="named") for place in range(4)))
+    await world.void(sold["id"])
+    replies.append(await world.reverse(key="later", idempotency_key="named"))
+    assert {reply.status for reply in replies} == {201}
+    assert len({reply.raw for reply in replies}) == 1
+    assert (replies[0]["undone"], replies[0]["reversed_amount"]) == (False, 0)
+    assert replies[0]["status"] == ("partly_captured" if call == "capture" else "not_known")
+    again = (
+        await world.capture(sold["id"], key="named", amount=5000, final=False)
+        if call == "capture"
+        else await world.reverse(key="named", idempotency_key="never")
+    )
+    assert (again.status, again["code"]) == (409, "request_reversed")
+    await world.books_balance()

@@ -89,6 +89,8 @@ class FamilyRecord:
     request_keys: list[Row] = field(default_factory=list)
     keys_reversed: list[Row] = field(default_factory=list)
     """(key digest, principal, answer of the reversal)."""
+    tombstones_met: list[Row] = field(default_factory=list)
+    """(key digest, principal, STAN, terminal time) of an original that came after the reversal of its key."""
     authorisations: list[Row] = field(default_factory=list)
     holds_placed: list[Row] = field(default_factory=list)
     holds_changed: dict[str, Row] = field(default_factory=dict)
@@ -161,6 +163,7 @@ def _rows_by_kind(families: list[FamilyRecord]) -> dict[str, list[Row]]:
         rows["voucher_movements"] += [(who, *row) for row in family.voucher_movements]
         rows["request_keys"] += [(who, *row) for row in family.request_keys]
         rows["keys_reversed"] += [(who, *row) for row in family.keys_reversed]
+        rows["tombstones_met"] += [(who, *row) for row in family.tombstones_met]
         rows["authorisations"] += [(who, *row) for row in family.authorisations]
         rows["holds_placed"] += [(who, *row) for row in family.holds_placed]
         rows["holds_changed"] += [(who, hold, *row) for hold, row in family.holds_changed.items()]

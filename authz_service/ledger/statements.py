@@ -17,7 +17,7 @@ SELECT asked.place,
        clock_timestamp() AS database_now,
        (SELECT version FROM reference WHERE programme_id = $1) AS reference_version,
        known.fingerprint AS known_fingerprint, known.status AS known_status, known.answer AS known_answer,
-       known.reversal_answer AS known_reversal_answer,
+       known.reversal_answer AS known_reversal_answer, known.is_a_tombstone AS known_is_a_tombstone,
        twin.key_digest AS twin_key_digest, twin.authorisation_id AS twin_authorisation_id,
        twin.reversal_answer AS twin_reversal_answer, twin.is_authorise AS twin_is_authorise,
        target.merchant_id AS target_merchant_id, target.answer AS target_answer,
@@ -57,7 +57,8 @@ SELECT asked.place,
               $11::bytea[])
        AS asked(place, principal_id, key_digest, stan, terminal_time, card_digest, authorisation_id, original_digest)
   LEFT JOIN LATERAL (
-       SELECT k.fingerprint, k.status, coalesce(k.answer, a.answer) AS answer, k.reversal_answer
+       SELECT k.fingerprint, k.status, coalesce(k.answer, a.answer) AS answer, k.reversal_answer,
+              k.fingerprint = '' AND k.stan IS NULL AS is_a_tombstone
          FROM request_key k
          LEFT JOIN authorisation a ON a.programme_id = $1 AND a.authorisation_id = k.authorisation_id
         WHERE k.programme_id = $1 AND k.principal_id = asked.principal_id AND k.key_digest = asked.key_digest
@@ -246,6 +247,15 @@ PARTS: Final[Mapping[str, Part]] = {
          FROM {rows} JOIN still USING (beneficiary_id)
         WHERE k.programme_id = $1 AND k.principal_id = r.principal_id AND k.key_digest = r.key_digest
           AND k.key_digest = ANY ({ids}) AND k.reversal_answer IS NULL""",
+    ),
+    "tombstones_met": Part(
+        columns="beneficiary_id text, key_digest bytea, principal_id text, stan text, terminal_time timestamptz",
+        query="""
+       UPDATE request_key k
+          SET stan = r.stan, terminal_time = r.terminal_time
+         FROM {rows} JOIN still USING (beneficiary_id)
+        WHERE k.programme_id = $1 AND k.principal_id = r.principal_id AND k.key_digest = r.key_digest
+          AND k.key_digest = ANY ({ids}) AND k.stan IS NULL""",
     ),
 }
 """In the order of their columns in the statement."""

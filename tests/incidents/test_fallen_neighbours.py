@@ -145,7 +145,7 @@ async def test_12_redis_was_killed_stopped_or_flushed_between_two_sales(premises
         await world.books_balance()
 
 
-STEPS = {"a card is locked": b"\r\nNX\r\n", "a lock is given back": b"EVAL", "a decline is told": b"\r\nEX\r\n"}
+STEPS = {"a card is locked": b"'NX'", "a lock is given back": b"'DEL'", "a decline is told": b"\r\nEX\r\n"}
 """What the service says to Redis on the way of one sale, and the bytes that say it."""
 
 

@@ -193,6 +193,8 @@ class Capture:
 
     amount: Rupiah | None = None
     final: bool = True
+    merchant_id: PublicId | None = None
+    terminal_id: PublicId | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -202,6 +204,8 @@ class Void:
     __pydantic_config__ = STRICT
 
     reason: Reason | None = None
+    merchant_id: PublicId | None = None
+    terminal_id: PublicId | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -212,6 +216,8 @@ class Refund:
 
     amount: Rupiah
     reason: Reason
+    merchant_id: PublicId | None = None
+    terminal_id: PublicId | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -223,6 +229,8 @@ class Reversal:
     stan: Stan | None = None
     terminal_time: Instant | None = None
     idempotency_key: Annotated[str, StringConstraints(pattern=r"^[!-~]{1,64}$")] | None = None
+    merchant_id: PublicId | None = None
+    terminal_id: PublicId | None = None
 
     @model_validator(mode="after")
     def _names_one_request(self) -> Self:

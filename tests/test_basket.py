@@ -263,6 +263,15 @@ WORKED_EXAMPLES: list[tuple[str, dict[str, Any], list[Line], list[str], tuple[in
         "57",
     ),
     (
+        "a decline in part lists every limit that it breaks, not only the one that cut the lines",
+        {"partial": True, "family": a_family(month=a_month(packages_used=2, used_rupiah=400_000))},
+        [a_line(400_000)],
+        ["rejected 0"],
+        (0, 400_000, 0),
+        ["package_cap_exceeded", "packages_used_up:1", "monthly_cap_exceeded"],
+        "61",
+    ),
+    (
         "a reduced line that is not fully funded is partly funded; its reduction is the shop's all the same",
         {"partial": True, "programme": REDUCES, "family": with_month_left(50_000)},
         [DEAR_RICE],

@@ -63,17 +63,20 @@ def decide(purchase: Purchase, facts: Facts) -> Decision:
     largest_rupiah = 0 if window else room.purchase_rupiah
     lines = price(purchase, facts)
     cut_is_welcome = purchase.partial_approval and not any(_is_cash(line) for line in lines)
+    counted = counted_rupiah(lines, partial=cut_is_welcome)
+    exceeded = exceeded_limits(counted, room)
     if cut_is_welcome and not window:
         outcomes = fund(lines, room.purchase_rupiah, binding_limit(room))
         refusals = [Refusal(reason=line.reason, line=line.number) for line in outcomes if line.reason is not None]
         if not any(line.approved_rupiah for line in outcomes):
+            of_lines = {refusal.reason for refusal in refusals}
+            refusals += [Refusal(reason=reason) for reason in exceeded if reason not in of_lines]
             return _declined(purchase, facts, refusals, room=room, largest_rupiah=largest_rupiah)
     else:
-        counted = counted_rupiah(lines, partial=cut_is_welcome)
         refusals = window + [
             Refusal(reason=line.refused, line=line.number) for line in lines if line.refused is not None
         ]
-        refusals += [Refusal(reason=reason) for reason in exceeded_limits(counted, room)]
+        refusals += [Refusal(reason=reason) for reason in exceeded]
         if refusals:
             return _declined(purchase, facts, refusals, room=room, largest_rupiah=largest_rupiah)
         outcomes = fund(lines, counted, None)

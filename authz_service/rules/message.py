@@ -48,9 +48,9 @@ def decision_message(
 
 
 def _would_pass(facts: Facts, decision: Decision, language: Language) -> str:
-    """Where money is a reason, the amount that all limits together let pass now; of nothing, why it is nothing."""
+    """Where money is a reason, the amount that all limits together let pass now; of nothing, always why."""
     phrases, first, room = PHRASES[language], decision.refusals[0].reason, decision.room
-    if room is None or first in _ABOUT_TIME or not _money_is_a_reason(decision):
+    if room is None or first in _ABOUT_TIME or (decision.largest_rupiah and not _money_is_a_reason(decision)):
         return ""
     if decision.largest_rupiah:
         is_said = first is DeclineReason.PACKAGE_CAP_EXCEEDED and decision.largest_rupiah == room.package_rupiah

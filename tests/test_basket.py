@@ -265,7 +265,7 @@ WORKED_EXAMPLES: list[tuple[str, dict[str, Any], list[Line], list[str], tuple[in
     (
         "a decline in part lists every limit that it breaks, not only the one that cut the lines",
         {"partial": True, "family": a_family(month=a_month(packages_used=2, used_rupiah=400_000))},
-        [a_line(400_000)],
+        [a_line("ikan_kaleng", 400_000)],
         ["rejected 0"],
         (0, 400_000, 0),
         ["package_cap_exceeded", "packages_used_up:1", "monthly_cap_exceeded"],

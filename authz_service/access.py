@@ -46,14 +46,15 @@ SELECT coalesce(c.label, o.label) AS label, k.companion_id, k.operator_id, k.cre
  ORDER BY k.operator_id IS NULL, label, number
 """
 _REVOKE: Final = """
--- The key of that number is revoked, unless it was before; all of the principal's where no number is given.
+-- The key of that number is revoked, unless it was before; all of the principal's where no number is given. A number
+-- may be larger than any integer of ours: then it is no key's.
 UPDATE access_key k
    SET revoked_at = $4
   FROM (SELECT key_digest, row_number() OVER (ORDER BY created_at, key_digest) AS number
           FROM access_key
          WHERE programme_id = $1 AND coalesce(companion_id, operator_id) = $2) numbered
  WHERE k.programme_id = $1 AND k.key_digest = numbered.key_digest AND k.revoked_at IS NULL
-   AND ($3::bigint IS NULL OR numbered.number = $3)
+   AND ($3::numeric IS NULL OR numbered.number = $3)
 """
 
 

@@ -2,9 +2,10 @@
 
 import asyncio
 import sys
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import typer
+from typer.core import TyperGroup
 
 from authz_service.clock import SystemClock
 from authz_service.commands.cap import cap
@@ -18,10 +19,22 @@ from authz_service.enrolment.enrol import enrol
 from authz_service.enrolment.progress import enrolment_progress
 from authz_service.keys import Keys
 from authz_service.ledger.audit import check, render
-from authz_service.serving import end_with, require_free_port, serve
+from authz_service.serving import NotServedError, end_with, require_free_port, serve
 from authz_service.settings import Settings
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+
+class Typed(TyperGroup):
+    """What was typed is text: neither the database nor a screen takes bytes that are none."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        with refusals():
+            # Python reads a byte that is not UTF-8 as half of a surrogate pair.
+            if any("\ud800" <= letter <= "\udfff" for word in args for letter in word):
+                raise NotServedError("What was typed is not text in UTF-8.")
+        return super().parse_args(ctx, args)
+
+
+app = typer.Typer(cls=Typed, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 ledger = typer.Typer(no_args_is_help=True, help="The books.")
 app.add_typer(ledger, name="ledger")
 app.add_typer(programme, name="programme")

@@ -8,6 +8,11 @@ from zoneinfo import ZoneInfo
 from authz_service.clock import month_of
 from authz_service.database import Connection, limit_waits
 from authz_service.settings import settings_from_environment
+from authz_service.vocabulary import MONEY_LIMIT_RUPIAH, in_rupiah
+
+CAP_LIMIT_RUPIAH: Final = MONEY_LIMIT_RUPIAH
+CAP_LIMIT_PACKAGES: Final = 1_000_000
+"""Far below what the column holds: what vouchers cover is added to it there."""
 
 _PROGRAMME: Final = """
 -- Two changes of the same caps come one after the other, and none after the close.
@@ -60,6 +65,9 @@ async def change_cap(connection: Connection, *, programme_id: str, month: date, 
             raise TermsRefused(f"The programme ends before {month:%Y-%m}.")
         if any(cap is not None and cap <= 0 for cap in (caps.cap_rupiah, caps.packages_cap)):
             raise TermsRefused("A cap is at least 1, or there is none.")
+        if (caps.cap_rupiah or 0) > CAP_LIMIT_RUPIAH or (caps.packages_cap or 0) > CAP_LIMIT_PACKAGES:
+            most = f"{in_rupiah(CAP_LIMIT_RUPIAH)} and {CAP_LIMIT_PACKAGES} packages"
+            raise TermsRefused(f"A cap is at most {most}, or there is none.")
         row = await connection.fetchrow(_IN_FORCE, programme_id, month)
         before = Caps(cap_rupiah=programme["month_cap_rupiah"], packages_cap=programme["month_packages"])
         if row is not None:

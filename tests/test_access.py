@@ -149,7 +149,7 @@ async def test_only_a_holder_that_there_is_has_a_key_to_issue_or_revoke(world: W
             await new_key(world, holder)
         with pytest.raises(AccessRefused, match="has no"):
             await revoke(database, programme_id, holder, None, now=world.now)
-    for number in (2, 0, -1):
+    for number in (2, 0, -1, 2**31, 10**20 - 1, 10**1000):
         with pytest.raises(AccessRefused, match=f"The companion P-001 has no live key {number}"):
             await revoke(database, programme_id, P_001, number, now=world.now)
 

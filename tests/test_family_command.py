@@ -218,3 +218,37 @@ def test_caps_change_with_a_month(authz: Desk) -> None:
     assert "whole number" in authz.refused("cap", "set", "2024-11", "--rupiah", "300.000", "--packages", "1")
     [row] = authz.fetch("SELECT valid_from, cap_rupiah, packages_cap FROM month_cap")
     assert (str(row["valid_from"]), row["cap_rupiah"], row["packages_cap"]) == ("2024-11-01", 300000, None)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["cap", "set", "2024-11", "--rupiah", "9" * 30, "--packages", "2"], "A cap is a whole number of at most 16 "),
+        (
+            ["cap", "set", "2024-11", "--rupiah", "9" * 5_000, "--packages", "2"],
+            "A cap is a whole number of at most 16",
+        ),
+        (["cap", "set", "2024-11", "--rupiah", "500000", "--packages", "9" * 12], "A cap is at most Rp9.007."),
+        (["key", "revoke", "--operator", "Dinsos", "--number", "9" * 20], "The operator Dinsos has no live key 999"),
+    ],
+)
+def test_a_number_of_any_size_is_refused_in_a_sentence(authz: Desk, words: list[str], said: str) -> None:
+    assert authz.refused(*words).startswith(f"authz: {said}")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["family", "show", "ben_\udcff"],
+        ["family", "move", "ben_1", "P-\udcff", *WHY],
+        ["family", "card-status", "crd_\udcff", "active", *WHY],
+        ["family", "suspend", "ben_1", "--actor", "dinsos", "--reason", "a\udcff"],
+        ["key", "issue", "--operator", "\udcff"],
+        ["programme", "statement", "--statement", "\udcff.csv"],
+        ["famil\udcff"],
+    ],
+)
+def test_bytes_that_are_no_text_are_refused_in_a_sentence(authz: Desk, words: list[str]) -> None:
+    assert authz.refused(*words) == "authz: What was typed is not text in UTF-8.\n"
+    by_environment = authz.refused("family", "suspend", "ben_1", "--reason", "dicek", AUTHZ_ACTOR="meja \udcff")
+    assert by_environment.startswith("authz: The actor is refused: ")

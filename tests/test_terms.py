@@ -79,11 +79,22 @@ async def test_a_month_in_wita_has_not_begun_at_the_last_instant_before_it(
     await changed(programme, NOVEMBER, LOWER, datetime(2024, 10, 31, 23, 59, 59, 999999, tzinfo=WITA))
 
 
+async def test_under_the_largest_caps_families_buy(world: World) -> None:
+    await changed(world.database, NOVEMBER, Caps(cap_rupiah=2**53 - 1, packages_cap=1_000_000))
+    world.at(datetime(2024, 11, 1, 9, tzinfo=WITA))
+    assert (await world.authorise(capture=True))["remaining"]["month"] == 2**53 - 1 - 150_000
+    await world.books_balance()
+
+
 @pytest.mark.parametrize(
     ("caps", "said"),
     [
         (Caps(cap_rupiah=0, packages_cap=1), "at least 1"),
         (Caps(cap_rupiah=300_000, packages_cap=-1), "at least 1"),
+        (Caps(cap_rupiah=2**53, packages_cap=2), "at most"),
+        (Caps(cap_rupiah=10**30, packages_cap=2), "at most"),
+        (Caps(cap_rupiah=None, packages_cap=1_000_001), "at most"),
+        (Caps(cap_rupiah=500_000, packages_cap=10**12 - 1), "at most"),
         (AS_ENROLLED, "the caps of 2024-11 already"),
     ],
 )

@@ -8,11 +8,12 @@ import typer
 
 from authz_service.commands.place import console, now_of, office, programme_of, refusals, servers
 from authz_service.settings import Settings
-from authz_service.terms import Caps, TermsRefused, change_cap
+from authz_service.terms import CAP_LIMIT_RUPIAH, Caps, TermsRefused, change_cap
 from authz_service.vocabulary import in_rupiah
 
 cap = typer.Typer(no_args_is_help=True, help="The month's caps.")
 NO_LIMIT: Final = "none"
+DIGITS_LIMIT: Final = len(str(CAP_LIMIT_RUPIAH))
 
 
 @cap.callback()
@@ -46,8 +47,8 @@ async def _changed(settings: Settings, programme: str | None, month: datetime, c
 def _number(text: str) -> int | None:
     if text == NO_LIMIT:
         return None
-    if not (text.isascii() and text.isdigit()):
-        raise TermsRefused(f"A cap is a whole number without dots, or `{NO_LIMIT}`.")
+    if not (text.isascii() and text.isdigit() and len(text) <= DIGITS_LIMIT):
+        raise TermsRefused(f"A cap is a whole number of at most {DIGITS_LIMIT} digits, without dots, or `{NO_LIMIT}`.")
     return int(text)
 
 

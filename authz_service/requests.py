@@ -59,6 +59,12 @@ def _without_control_characters(text: str) -> str:
     return text
 
 
+def _is_not_blank(text: str) -> str:
+    if not text.strip():
+        raise PydanticCustomError("blank", "Blanks alone say nothing")
+    return text
+
+
 def _in_thousandths(text: object) -> object:
     """`"2.5"` → 2500: decimal digits only, so that no float and no Decimal comes near money."""
     if not isinstance(text, str):
@@ -98,7 +104,14 @@ def _as_month(text: object) -> date:
 
 Rupiah = Annotated[int, Field(gt=0, le=MONEY_LIMIT_RUPIAH)]
 Label = Annotated[str, StringConstraints(min_length=1, max_length=64), AfterValidator(_is_a_label)]
-Reason = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_is_a_label)]
+Reason = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=200),
+    AfterValidator(_is_a_label),
+    AfterValidator(_is_not_blank),
+    Field(json_schema_extra={"pattern": r"\S"}),
+]
+"""What stands in the books and in every report of them: it says something."""
 CardNumber = Annotated[str, StringConstraints(pattern=r"^[0-9]{12,19}$")]
 Nik = Annotated[str, StringConstraints(pattern=r"^[0-9]{16}$")]
 """Nothing in it can be checked: the kecamatan is that of the first registration, and there is no check digit."""

@@ -109,7 +109,8 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"extra_amount": True}, "extra_amount"), ({"extra_amount": -1}, "extra_amount"),
     ({"extra_amount": 2**53}, "extra_amount"), ({"extra_packages": -1}, "extra_packages"),
     ({"extra_packages": 2**53}, "extra_packages"), ({"extra_amount": 0, "extra_packages": 0}, "body"),
-    ({"reason": ""}, "reason"), ({"reason": "x" * 201}, "reason"), ({"reason": "kartu " + SECRET}, "reason"),
+    ({"reason": ""}, "reason"), ({"reason": "   "}, "reason"),
+    ({"reason": "x" * 201}, "reason"), ({"reason": "kartu " + SECRET}, "reason"),
     ({"reason": "a\x00b"}, "reason"), ({"reason": None}, "reason"),
     ({"beneficiary_id": None}, "beneficiary_id"), ({"beneficiary_id": "a\x00"}, "beneficiary_id"),
     ({"companion_id": "cmp_1"}, "companion_id"), ({SECRET: 1}, "(unknown)"),
@@ -389,6 +390,15 @@ async def test_it_is_revoked_once_by_its_maker_or_an_operator_and_by_nobody_else
     assert by_operator["revoked_by"] == world.tills.operators[0].operator_id
     for voucher_id in (OTHER, "vch_1", "a%00b"):
         problem(await revoke(world, voucher_id), 404, "not_found")
+
+
+async def test_a_reason_of_blanks_alone_revokes_nothing(world: World) -> None:
+    made = live(await vouch(world))
+    reply = await post(world, f"/v1/vouchers/{made}/revoke", {"reason": "   "}, by=companion_of(world).key)
+    assert problem(reply, 422, "invalid", "30")["errors"] == [
+        {"field": "reason", "code": "blank", "detail": "Blanks alone say nothing"}
+    ]
+    assert (await voucher(world, made))["status"] == "live"
 
 
 async def test_its_maker_may_revoke_it_when_the_family_is_another_companions(world: World) -> None:

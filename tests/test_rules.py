@@ -334,6 +334,15 @@ def test_money_is_not_bought_under_another_spelling(written: str) -> None:
     assert told(a_line(written, 10_000)) == ["cash_not_permitted:1"]
 
 
+FULL_WIDTH = {each: each + 0xFEE0 for each in range(ord("!"), ord("~") + 1)}
+"""What is a letter wide in the alphabets of East Asia: it reads the same, and is another character."""
+
+
+@pytest.mark.parametrize("written", ["tunai", "Tunai", "TARIK_TUNAI", "tarik-tunai"])
+def test_money_is_not_bought_in_full_width_letters(written: str) -> None:
+    assert told(a_line(written.translate(FULL_WIDTH), 10_000)) == ["cash_not_permitted:1"]
+
+
 @pytest.mark.parametrize(
     ("required", "category", "reason"),
     [

@@ -3,6 +3,7 @@
 from datetime import date
 from functools import lru_cache
 from typing import assert_never
+from unicodedata import normalize
 
 from authz_service.declines import DeclineReason
 from authz_service.requests import Line
@@ -12,8 +13,8 @@ from authz_service.vocabulary import AboveCeiling, DetailsRequired
 
 def line_is_not_cash(line: Line, facts: Facts) -> DeclineReason | None:
     """However a till writes it: `Tarik Tunai` is `tarik_tunai`."""
-    is_cash = _as_listed(line.category) in facts.programme.cash_categories
-    return DeclineReason.CASH_NOT_PERMITTED if is_cash else None
+    cash = facts.programme.cash_categories
+    return DeclineReason.CASH_NOT_PERMITTED if _as_listed(line.category) in cash else None
 
 
 def category_is_permitted(line: Line, facts: Facts) -> DeclineReason | None:
@@ -34,12 +35,6 @@ def price_is_permitted(line: Line, facts: Facts) -> DeclineReason | None:
     if facts.programme.above_ceiling is AboveCeiling.REDUCE:
         return None
     return DeclineReason.PRICE_ABOVE_CEILING if price_is_above_ceiling(line, facts) else None
-
-
-@lru_cache(maxsize=256)
-def _as_listed(category: str) -> str:
-    """A till has few categories and sends them all day."""
-    return "_".join(category.casefold().replace("-", " ").replace("_", " ").split())
 
 
 LINE_RULES = (line_is_not_cash, category_is_permitted, product_is_permitted, price_is_permitted)
@@ -81,6 +76,12 @@ def ceiling_in_force(product: Product, today: date, district_code: str | None) -
         if ceiling.district_code is None:
             for_all = ceiling
     return for_all if for_district is None else for_district
+
+
+@lru_cache(maxsize=256)
+def _as_listed(category: str) -> str:
+    """A till has few categories and sends them all day."""
+    return "_".join(normalize("NFKC", category).casefold().replace("-", " ").replace("_", " ").split())
 
 
 def _details_are_required(line: Line, facts: Facts) -> bool:

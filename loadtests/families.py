@@ -26,6 +26,10 @@ PROGRAMME: Final = "bench"
 BOOKS: Final = "bench"
 UNFINISHED: Final = "enrolling"
 _NAMES: Final = "SELECT datname FROM pg_database"
+_WRITTEN: Final = """
+-- The tables in which enrolment found, when it analysed them, that it had written rows.
+SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace AND reltuples > 0
+"""
 _BIND: Final = """
 -- A till stands in another shop from now on.
 UPDATE terminal SET merchant_id = $1 WHERE programme_id = $2 AND terminal_id = ANY($3)
@@ -91,7 +95,10 @@ async def _enrol(url: str, edition: Path) -> SandboxTills:
             always_open=True,
         )
         tills = await _with_one_busy_shop(connection, enrolment.tills)
-        await connection.execute("VACUUM (FREEZE, ANALYZE)")
+        # Not the tables that are still empty: vacuumed, they would pass for tables that stay so, and the service's
+        # statements, prepared before the first sale, would read them from end to end (tried: a twentieth of the rate).
+        written = [row["relname"] for row in await connection.fetch(_WRITTEN)]
+        await connection.execute(f"VACUUM (FREEZE, ANALYZE) {', '.join(written)}")
     finally:
         await connection.close()
     return tills

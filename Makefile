@@ -38,7 +38,7 @@ test-long: .venv/installed
 check: .venv/installed
 	@.venv/bin/ruff format --check .
 	@.venv/bin/ruff check .
-	@.venv/bin/mypy --strict authz_service tests
+	@.venv/bin/mypy --strict authz_service tests loadtests
 	@.venv/bin/lint-imports
 
 docs: .venv/installed

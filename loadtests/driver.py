@@ -159,7 +159,7 @@ async def at_a_rate(
 
 def _moments(per_second: float, seconds: float) -> deque[float]:
     """The same for the same rate, so that both endpoints get the same."""
-    chance, moments, moment = Random(per_second), deque[float](), 0.0
+    chance, moments, moment = Random(per_second), deque[float](), 0.0  # noqa: S311 - it guards nothing
     while (moment := moment + chance.expovariate(per_second)) < seconds:
         moments.append(moment)
     return moments

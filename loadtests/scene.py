@@ -43,7 +43,7 @@ class Scene:
 
 @contextmanager
 def scene(data_dir: Path, families: int) -> Iterator[Scene]:
-    """PostgreSQL commits durably, the books are new and of so many families, both endpoints answer; none outlives us."""
+    """PostgreSQL commits durably, the books are new and of so many families, both endpoints answer."""
     with embedded_servers(data_dir) as servers:
         edition = bench_edition(data_dir, families)
         books = asyncio.run(fresh_books(servers, edition, data_dir))
@@ -52,7 +52,9 @@ def scene(data_dir: Path, families: int) -> Iterator[Scene]:
         log_file = data_dir / "service.log"
         with (
             _empty_endpoint(empty_port, data_dir / "empty.log") as empty,
-            served(addresses, service_port, log_file, start_seconds=START_SECONDS, stop_seconds=STOP_SECONDS) as service,
+            served(
+                addresses, service_port, log_file, start_seconds=START_SECONDS, stop_seconds=STOP_SECONDS
+            ) as service,
         ):
             yield Scene(
                 servers=servers,
@@ -101,7 +103,10 @@ def _write_table(path: Path, heading: str, rows: list[str]) -> None:
 def _empty_endpoint(port: int, log_file: Path) -> Iterator["subprocess.Popen[bytes]"]:
     """The empty endpoint listens, in a process of its own."""
     command = [sys.executable, "-m", "loadtests.empty_endpoint", str(port), str(os.getpid())]
-    with log_file.open("wb") as log, subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True) as process:
+    with (
+        log_file.open("wb") as log,
+        subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True) as process,
+    ):
         try:
             until = monotonic_seconds() + START_SECONDS
             while not _listens(port):

@@ -48,7 +48,12 @@ _SHOT: Final = TypeAdapter(Shot)
 
 
 def shot_of(
-    latencies_us: Sequence[float], *, seconds: float, errors: int, late_us: Sequence[float] = ()
+    latencies_us: Sequence[float],
+    *,
+    seconds: float,
+    errors: int,
+    late_us: Sequence[float] = (),
+    generator_cpu_seconds: float = 0.0,
 ) -> Shot:
     ascending = sorted(latencies_us)
     return Shot(
@@ -58,6 +63,7 @@ def shot_of(
         p99_us=percentile(ascending, 99),
         p999_us=percentile(ascending, 99.9),
         errors=errors,
+        generator_cpu_seconds=generator_cpu_seconds,
         late_p99_us=percentile(sorted(late_us), 99),
     )
 
@@ -65,7 +71,7 @@ def shot_of(
 def as_fast_as_it_answers(
     bank: Path, port: int, *, connections: int, seconds: float, keys: Path | None = None, wrk: str | None = WRK
 ) -> Shot:
-    """So many connections each send the next request when they have their answer. With `keys`, approvals are captured."""
+    """Each connection sends the next request when it has its answer. With `keys`, approvals are captured."""
     if wrk:
         command = [wrk, "-t1", f"-c{connections}", f"-d{max(1, round(seconds))}s", "--timeout", "5s"]
         command += ["-s", str(SCRIPT), f"http://127.0.0.1:{port}", "--", str(bank)]

@@ -50,7 +50,7 @@ NOT_PERMITTED: Final = {
 class Traffic:
     """Requests of random cards, the tills in turn, so that no till has two of its requests waiting for long.
 
-    No two requests of a run have a key or a STAN with its time in common: the number counts them, the mark is the run's.
+    No two requests of a run share a key, or a STAN with its time: the number counts them, the mark is the run's.
     """
 
     cards: Sequence[str]

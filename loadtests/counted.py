@@ -1,0 +1,41 @@
+"""What the service has counted itself: `/metrics` before and after says what its answers were, and in what batches."""
+
+from http.client import HTTPConnection
+from typing import Final
+
+from authz_service.declines import APPROVED, DeclineReason
+
+Counted = dict[str, float]
+
+APPROVALS: Final = f'authz_decisions_total{{reason="{APPROVED}"}}'
+REFUSALS_OF_GOODS: Final = f'authz_decisions_total{{reason="{DeclineReason.CATEGORY_NOT_PERMITTED}"}}'
+CAPTURES: Final = 'authz_http_requests_total{call="capture",status="201"}'
+BALANCES: Final = 'authz_http_requests_total{call="balance_inquiry",status="200"}'
+REPLAYS: Final = "authz_replays_total"
+_BATCHED: Final = "authz_batch_requests_sum"
+_BATCHES: Final = "authz_batch_requests_count"
+
+
+def counted(port: int) -> Counted:
+    """Every sample by its name and labels, as they are written."""
+    connection = HTTPConnection("127.0.0.1", port, timeout=5)
+    try:
+        connection.request("GET", "/metrics")
+        return samples(connection.getresponse().read().decode())
+    finally:
+        connection.close()
+
+
+def samples(exposition: str) -> Counted:
+    lines = (line for line in exposition.splitlines() if line and not line.startswith("#"))
+    return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines)}
+
+
+def since(before: Counted, after: Counted) -> Counted:
+    """What has been added; a sample that was not there before began at 0."""
+    return {name: value - before.get(name, 0.0) for name, value in after.items()}
+
+
+def batch_mean(added: Counted) -> float:
+    """How many requests were decided together; 0 where nothing was."""
+    return added[_BATCHED] / added[_BATCHES] if added.get(_BATCHES) else 0.0

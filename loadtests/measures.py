@@ -1,0 +1,148 @@
+"""A measurement is a shot with what it cost whom, and with proof that the answers were those that were meant."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import sleep
+from typing import Final
+
+from loadtests import shots
+from loadtests.counted import REPLAYS as REPLAYS_COUNTED
+from loadtests.counted import batch_mean, counted, since
+from loadtests.kinds import EMPTY, REPLAY, TPC_B, Kind, Streets
+from loadtests.processes import child_named, cpu_seconds
+from loadtests.scene import Scene
+from loadtests.shots import Shot, ShotMissedError
+from loadtests.tpcb import TpcB
+from loadtests.traffic import write, write_keys
+
+MOST_PER_SECOND: Final = 12_000
+"""No endpoint here answers more: so many requests are written for each second of a shot."""
+REPLAYED: Final = 3_000
+"""Requests that are sent over and over; far more than can be under way at once."""
+REPLAYED_FIRST: Final = 10
+"""So many shots may pass until all of them have been answered once."""
+SETTLING_SECONDS: Final = 0.2
+"""What was under way when a shot ended is answered, and is counted with it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measure:
+    kind: str
+    round: int
+    connections: int
+    asked_per_second: float | None
+    """None: as fast as it answers."""
+    shot: Shot
+    cpu_us_per_request: dict[str, float]
+    batch_mean: float
+    astray: int
+    """Answers that were 2xx and yet not what was meant: a decline where an approval was due, say."""
+
+    @property
+    def errors(self) -> int:
+        return self.shot.errors + self.astray
+
+
+@dataclass(slots=True)
+class Measuring:
+    """Whatever a measurement needs; `wrk` is the program, or None for our own driver."""
+
+    scene: Scene
+    streets: Streets
+    directory: Path
+    wrk: str | None
+    pids: dict[str, int] = field(init=False)
+    replayed: Path | None = None
+
+    def __post_init__(self) -> None:
+        self.pids = {
+            "service": self.scene.service.process.pid,
+            "empty": self.scene.empty.pid,
+            "postgres": child_named("postgres"),
+            "valkey": child_named("valkey"),
+        }
+        families = self.scene.families
+        write_keys([*families.spread, *families.busy], self.directory / "keys")
+
+    def measure(
+        self, kind: Kind, *, number: int, connections: int, seconds: float, per_second: float | None = None
+    ) -> Measure:
+        """`number` is the round's."""
+        port = self.scene.empty_port if kind is EMPTY else self.scene.service_port
+        bank, written = self._bank(kind, seconds)
+        before = counted(self.scene.service_port)
+        cost: dict[str, float] = {}
+        with self._costing(cost):
+            if per_second is None:
+                keys = self.directory / "keys" if kind.captures else None
+                shot = shots.as_fast_as_it_answers(
+                    bank, port, connections=connections, seconds=seconds, keys=keys, wrk=self.wrk
+                )
+            else:
+                shot = shots.at_a_rate(bank, port, connections=connections, seconds=seconds, per_second=per_second)
+        added = since(before, counted(self.scene.service_port))
+        if kind is not REPLAY and shot.requests > written * (2 if kind.captures else 1):
+            raise ShotMissedError(f"{kind.name}: more was answered than the {written} requests that were written")
+        as_meant = sum(added.get(name, 0.0) for name in kind.counts) if kind.counts else shot.requests
+        return Measure(
+            kind=kind.name,
+            round=number,
+            connections=connections,
+            asked_per_second=per_second,
+            shot=shot,
+            cpu_us_per_request=_per_request(cost, shot),
+            batch_mean=0.0 if kind is EMPTY else batch_mean(added),
+            astray=max(0, shot.requests - shot.errors - round(as_meant)),
+        )
+
+    def measure_tpc_b(
+        self, tpc_b: TpcB, *, number: int, clients: int, seconds: float, per_second: float | None = None
+    ) -> Measure:
+        cost: dict[str, float] = {}
+        with self._costing(cost):
+            shot = tpc_b.shot(clients=clients, seconds=seconds, per_second=per_second)
+        return Measure(
+            kind=TPC_B,
+            round=number,
+            connections=clients,
+            asked_per_second=per_second,
+            shot=shot,
+            cpu_us_per_request=_per_request(cost, shot),
+            batch_mean=0.0,
+            astray=0,
+        )
+
+    def answer_once(self, connections: int) -> None:
+        """What `REPLAY` sends has its first answers."""
+        self.replayed = self.directory / "replayed"
+        write(REPLAY.requests(self.streets, REPLAYED), self.replayed)
+        before = counted(self.scene.service_port)
+        for _ in range(REPLAYED_FIRST):
+            shots.as_fast_as_it_answers(
+                self.replayed, self.scene.service_port, connections=connections, seconds=1, wrk=self.wrk
+            )
+            if since(before, counted(self.scene.service_port))[REPLAYS_COUNTED]:
+                return
+        raise ShotMissedError(f"{REPLAYED} requests were not answered within {REPLAYED_FIRST} seconds")
+
+    def _bank(self, kind: Kind, seconds: float) -> tuple[Path, int]:
+        """The file of its requests, and how many are in it."""
+        if kind is REPLAY and self.replayed:
+            return self.replayed, REPLAYED
+        bank = self.directory / "requests"
+        return bank, write(kind.requests(self.streets, round(MOST_PER_SECOND * max(1, seconds))), bank)
+
+    @contextmanager
+    def _costing(self, cost: dict[str, float]) -> Iterator[None]:
+        """`cost` has the processor seconds of every process that is not the load generator."""
+        before = {name: cpu_seconds(pid) for name, pid in self.pids.items()}
+        yield
+        sleep(SETTLING_SECONDS)
+        cost.update({name: cpu_seconds(pid) - before[name] for name, pid in self.pids.items()})
+
+
+def _per_request(cost: dict[str, float], shot: Shot) -> dict[str, float]:
+    everybody = {**cost, "generator": shot.generator_cpu_seconds}
+    return {name: seconds / max(1, shot.requests) * 1e6 for name, seconds in everybody.items()}

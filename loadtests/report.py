@@ -1,0 +1,123 @@
+"""What a run says: on the console in medians over its rounds, in a file whole."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from statistics import median
+from typing import Any, Final
+
+import orjson
+from rich.console import Console
+from rich.table import Table
+
+from authz_service.ledger.audit import Finding
+from loadtests.bars import Bar, bars
+from loadtests.kinds import EMPTY, TPC_B
+from loadtests.measures import Measure
+
+console: Final = Console(width=112)
+"""As wide as its tables, also in a file."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """All that is known of a run when it is over."""
+
+    began_at: datetime
+    plan: dict[str, Any]
+    machine: dict[str, Any]
+    generator: str
+    measures: Sequence[Measure]
+    findings: Sequence[Finding]
+    audit_seconds: float
+
+    @property
+    def is_void(self) -> bool:
+        """Broken books: what was measured is not what this service is for."""
+        return any(finding.violations for finding in self.findings)
+
+    @property
+    def errors(self) -> int:
+        return sum(measure.errors for measure in self.measures)
+
+
+def show(measures: Sequence[Measure]) -> None:
+    """A table for each number of connections, and one for what was sent at a rate."""
+    for connections in sorted({each.connections for each in measures if each.asked_per_second is None}):
+        here = [each for each in measures if each.connections == connections and each.asked_per_second is None]
+        console.print(_table("1 connection" if connections == 1 else f"{connections} connections", here))
+    if paced := [each for each in measures if each.asked_per_second is not None]:
+        console.print(_table(f"{paced[0].asked_per_second:.0f} a second, latency from when each was due", paced))
+
+
+def show_bars(found: Sequence[Bar]) -> None:
+    table = Table("bar", "is", "to be", "met", title="The bars (medians of the rounds' ratios)", title_justify="left")
+    for column in table.columns[1:3]:
+        column.justify = "right"
+    for bar in found:
+        ratio = "?" if bar.ratio is None else f"{bar.ratio:.2f}"
+        met = {True: "[green]yes", False: "[red]no", None: f"void: {bar.why}"}[bar.met]
+        table.add_row(bar.name, ratio, f"{'≥' if bar.is_floor else '≤'} {bar.bound:.2f}", met)
+    console.print(table)
+
+
+def document(run: Run) -> dict[str, Any]:
+    """What stands in the file."""
+    return {
+        "began_at": run.began_at.isoformat(timespec="seconds"),
+        "void": run.is_void,
+        "errors": run.errors,
+        "generator": run.generator,
+        "plan": run.plan,
+        "machine": run.machine,
+        "bars": [{**asdict(bar), "met": bar.met} for bar in bars(run.measures)],
+        "books": {
+            "checked_in_seconds": round(run.audit_seconds, 1),
+            "broken": {each.invariant.sentence: each.examples for each in run.findings if each.violations},
+            "invariants": len(run.findings),
+        },
+        "measures": [{**asdict(each), "per_second": round(each.shot.per_second, 1)} for each in run.measures],
+    }
+
+
+def write(run: Run, folder: Path, name: str) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / f"{run.began_at:%Y%m%dT%H%M%SZ}-{name}.json"
+    file.write_bytes(orjson.dumps(document(run), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+    return file
+
+
+def _table(title: str, measures: Sequence[Measure]) -> Table:
+    columns = ("", "per second", "p50 ms", "p99 ms", "p99.9 ms", "errors", "batch")
+    costs = ("µs endpoint", "PostgreSQL", "Valkey", "generator")
+    table = Table(*columns, *costs, title=title, title_justify="left")
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for kind in dict.fromkeys(each.kind for each in measures):
+        table.add_row(*_row(kind, [each for each in measures if each.kind == kind]))
+    return table
+
+
+def _row(kind: str, rounds: Sequence[Measure]) -> list[str]:
+    endpoint = "empty" if kind == EMPTY.name else "service"
+    errors = sum(each.errors for each in rounds)
+    batch = median(each.batch_mean for each in rounds)
+    return [
+        kind,
+        f"{median(each.shot.per_second for each in rounds):.0f}",
+        *(
+            f"{median(latencies) / 1000:.2f}"
+            for latencies in zip(
+                *((each.shot.p50_us, each.shot.p99_us, each.shot.p999_us) for each in rounds), strict=True
+            )
+        ),
+        f"[red]{errors}" if errors else "0",
+        f"{batch:.1f}" if batch else "",
+        *(
+            ""
+            if kind == TPC_B and process not in {"postgres", "generator"}
+            else f"{median(each.cpu_us_per_request[process] for each in rounds):.0f}"
+            for process in (endpoint, "postgres", "valkey", "generator")
+        ),
+    ]

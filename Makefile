@@ -7,7 +7,7 @@ PIP = .venv/bin/python -m pip -qq --disable-pip-version-check --no-input
 COMPILE = uv pip compile pyproject.toml --quiet --generate-hashes --no-emit-index-url --python-version 3.11 \
 	--universal --no-annotate --no-header
 
-.PHONY: help demo serve test test-long mutants check docs lock clean
+.PHONY: help demo serve test test-long mutants check bench bench-guard docs lock clean
 
 help:
 	@echo "make demo    the programme of 2024 in about a minute, then the service on port 8000 (ARGS=--no-serve: without)"
@@ -16,6 +16,8 @@ help:
 	@echo "make mutants whether the tests notice every small change to the money rules (two minutes)"
 	@echo "make test-long the state machine for 200 000 calls, some minutes on both cores"
 	@echo "make check   format, lint, types, direction of imports"
+	@echo "make bench   authorise beside an empty endpoint and TPC-B, seven minutes (ARGS=--quick: one, without figures)"
+	@echo "make bench-guard whether authorise is still fast enough beside an empty endpoint, half a minute"
 	@echo "make docs    draws docs/hold-states.md from the code"
 	@echo "make lock    renews the lock files (ARGS=--upgrade: with the newest versions)"
 	@echo "make clean   removes .venv, var and what tools left behind"
@@ -40,6 +42,12 @@ check: .venv/installed
 	@.venv/bin/ruff check .
 	@.venv/bin/mypy --strict authz_service tests loadtests
 	@.venv/bin/lint-imports
+
+bench: .venv/installed
+	@.venv/bin/python -m loadtests.bench $(ARGS)
+
+bench-guard: .venv/installed
+	@.venv/bin/python -m loadtests.guard
 
 docs: .venv/installed
 	@.venv/bin/python -m tests.hold_states

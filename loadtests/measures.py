@@ -8,8 +8,7 @@ from time import sleep
 from typing import Final
 
 from loadtests import shots
-from loadtests.counted import REPLAYS as REPLAYS_COUNTED
-from loadtests.counted import batch_mean, counted, since
+from loadtests.counted import APPROVALS, batch_mean, counted, since
 from loadtests.kinds import EMPTY, REPLAY, TPC_B, Kind, Streets
 from loadtests.processes import child_named, cpu_seconds
 from loadtests.scene import Scene
@@ -19,10 +18,11 @@ from loadtests.traffic import write, write_keys
 
 MOST_PER_SECOND: Final = 12_000
 """No endpoint here answers more: so many requests are written for each second of a shot."""
-REPLAYED: Final = 3_000
+REPLAYED: Final = 2_000
 """Requests that are sent over and over; far more than can be under way at once."""
-REPLAYED_FIRST: Final = 10
-"""So many shots may pass until all of them have been answered once."""
+FIRST_SHOTS: Final = 10
+FIRST_SECONDS: Final = 2
+"""So often, and so long each, they may be sent until all of them have had their first answers."""
 SETTLING_SECONDS: Final = 0.2
 """What was under way when a shot ended is answered, and is counted with it."""
 
@@ -119,13 +119,13 @@ class Measuring:
         self.replayed = self.directory / "replayed"
         write(REPLAY.requests(self.streets, REPLAYED), self.replayed)
         before = counted(self.scene.service_port)
-        for _ in range(REPLAYED_FIRST):
+        for _ in range(FIRST_SHOTS):
             shots.as_fast_as_it_answers(
-                self.replayed, self.scene.service_port, connections=connections, seconds=1, wrk=self.wrk
+                self.replayed, self.scene.service_port, connections=connections, seconds=FIRST_SECONDS, wrk=self.wrk
             )
-            if since(before, counted(self.scene.service_port))[REPLAYS_COUNTED]:
+            if since(before, counted(self.scene.service_port)).get(APPROVALS) == REPLAYED:
                 return
-        raise ShotMissedError(f"{REPLAYED} requests were not answered within {REPLAYED_FIRST} seconds")
+        raise ShotMissedError(f"not all of {REPLAYED} requests were answered in {FIRST_SHOTS * FIRST_SECONDS} seconds")
 
     def _bank(self, kind: Kind, seconds: float) -> tuple[Path, int]:
         """The file of its requests, and how many are in it."""

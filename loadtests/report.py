@@ -8,6 +8,7 @@ from statistics import median
 from typing import Any, Final
 
 import orjson
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
@@ -16,7 +17,7 @@ from loadtests.bars import Bar, bars
 from loadtests.kinds import EMPTY, TPC_B
 from loadtests.measures import Measure
 
-console: Final = Console(width=112)
+console: Final = Console(width=120)
 """As wide as its tables, also in a file."""
 
 
@@ -52,7 +53,9 @@ def show(measures: Sequence[Measure]) -> None:
 
 
 def show_bars(found: Sequence[Bar]) -> None:
-    table = Table("bar", "is", "to be", "met", title="The bars (medians of the rounds' ratios)", title_justify="left")
+    table = Table(
+        "bar", "is", "to be", "met", title="The bars, medians of the rounds' ratios", title_justify="left", box=SIMPLE
+    )
     for column in table.columns[1:3]:
         column.justify = "right"
     for bar in found:
@@ -89,9 +92,9 @@ def write(run: Run, folder: Path, name: str) -> Path:
 
 
 def _table(title: str, measures: Sequence[Measure]) -> Table:
-    columns = ("", "per second", "p50 ms", "p99 ms", "p99.9 ms", "errors", "batch")
-    costs = ("µs endpoint", "PostgreSQL", "Valkey", "generator")
-    table = Table(*columns, *costs, title=title, title_justify="left")
+    columns = ("", "a second", "p50 ms", "p99 ms", "p99.9 ms", "errors", "batch")
+    cpu_us = ("CPU µs: endpoint", "PostgreSQL", "Valkey", "sender")
+    table = Table(*columns, *cpu_us, title=title, title_justify="left", box=SIMPLE, padding=(0, 1, 0, 0))
     for column in table.columns[1:]:
         column.justify = "right"
     for kind in dict.fromkeys(each.kind for each in measures):

@@ -61,7 +61,8 @@ def main() -> None:
     if run.is_void:
         render(run.findings, console)
     console.print(f"{summary(run.findings)} Checked in {run.audit_seconds:.0f} s.", highlight=False)
-    console.print(f"Sent by {run.generator}. Written to {write(run, RESULTS, 'quick' if quick else 'bench')}.")
+    file = write(run, RESULTS, "quick" if quick else "bench")
+    console.print(f"Sent by {run.generator}. Written to {file}.", markup=False, highlight=False, soft_wrap=True)
     if run.errors:
         console.print(f"This run is marked: {run.errors} answers were not what was meant.", style="bold red")
     if run.is_void:

@@ -1,0 +1,212 @@
+"""What the benchmark says of what it measured: percentiles, ratios, the bars, the file, and why CI fails."""
+
+import random
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+import pytest
+
+from authz_service.ledger.audit import Finding
+from authz_service.ledger.invariants import INVARIANTS
+from loadtests import guard
+from loadtests.bars import Bar, bars, peak_per_second
+from loadtests.counted import batch_mean, samples, since
+from loadtests.kinds import AUTHORISE, EMPTY, TPC_B
+from loadtests.measures import Measure
+from loadtests.percentiles import percentile
+from loadtests.report import Run, document
+from loadtests.shots import Shot, shot_of
+from loadtests.tpcb import failed, tps
+
+PGBENCH_SAID = """
+number of transactions actually processed: 23108
+number of failed transactions: 3 (0.013%)
+latency average = 3.032 ms
+tps = 5276.622121 (without initial connection time)
+"""
+
+
+def a_shot(per_second: float = 1000.0, **figures: Any) -> Shot:
+    shot = Shot(requests=round(per_second * 2), seconds=2.0, p50_us=1000, p99_us=2000, p999_us=3000, errors=0)
+    return replace(shot, **figures)
+
+
+def a_measure(
+    kind: str, per_second: float = 1000.0, *, connections: int = 64, number: int = 1, **figures: Any
+) -> Measure:
+    return Measure(
+        kind=kind,
+        round=number,
+        connections=connections,
+        asked_per_second=None,
+        shot=a_shot(per_second, **figures),
+        cpu_us_per_request={"service": 100.0, "empty": 0.0, "postgres": 80.0, "valkey": 5.0, "generator": 20.0},
+        batch_mean=20.0,
+        astray=0,
+    )
+
+
+def paced(kind: str, *, asked: float, kept: float, p99_us: float) -> Measure:
+    return replace(a_measure(kind, kept, p99_us=p99_us), asked_per_second=asked)
+
+
+def the_bar(measures: list[Measure], name: str) -> Bar:
+    (found,) = (bar for bar in bars(measures) if name in bar.name)
+    return found
+
+
+@pytest.mark.parametrize(("percent", "is_"), [(50, 500), (99, 990), (99.9, 999), (100, 1000), (0, 1)])
+def test_a_percentile_is_one_of_the_observations_by_nearest_rank(percent: float, is_: float) -> None:
+    assert percentile(range(1, 1001), percent) == is_
+
+
+def test_a_shot_does_not_care_in_which_order_the_answers_came() -> None:
+    latencies = [float(number) for number in range(1, 1001)]
+    random.shuffle(latencies)
+    shot = shot_of(latencies, seconds=4.0, errors=2)
+    assert (shot.requests, shot.per_second, shot.p50_us, shot.p99_us, shot.errors) == (1000, 250.0, 500.0, 990.0, 2)
+
+
+def test_nothing_observed_is_zero_and_not_an_error() -> None:
+    assert shot_of([], seconds=1.0, errors=1).p99_us == 0.0
+
+
+def test_a_ratio_is_the_median_of_the_rounds_ratios_and_not_the_ratio_of_medians() -> None:
+    pairs = [(1000.0, 1000.0), (900.0, 450.0), (300.0, 100.0)]
+    measures = [
+        measure
+        for number, (authorised, empty) in enumerate(pairs, start=1)
+        for measure in (
+            a_measure(AUTHORISE.name, authorised, number=number),
+            a_measure(EMPTY.name, empty, number=number),
+        )
+    ]
+    assert the_bar(measures, "empty endpoint, 64").ratio == pytest.approx(2.0)
+
+
+@pytest.mark.parametrize(("authorised", "met"), [(1300.0, True), (1290.0, False)])
+def test_a_floor_itself_is_still_met(authorised: float, met: bool) -> None:
+    measures = [a_measure(AUTHORISE.name, authorised, connections=256), a_measure(EMPTY.name, 1000.0, connections=256)]
+    assert the_bar(measures, "256").met is met
+
+
+def test_tpc_b_counts_with_the_number_of_clients_at_which_it_was_best() -> None:
+    measures = [a_measure(AUTHORISE.name, 4000.0)]
+    measures += [
+        a_measure(TPC_B, rate, connections=clients) for clients, rate in ((1, 900.0), (16, 5000.0), (64, 4000.0))
+    ]
+    assert the_bar(measures, "best TPC-B").ratio == pytest.approx(0.8)
+
+
+def test_alone_authorise_may_take_half_again_as_long_as_both_floors_together() -> None:
+    measures = [
+        a_measure(AUTHORISE.name, connections=1, p50_us=1800),
+        a_measure(EMPTY.name, connections=1, p50_us=300),
+        a_measure(TPC_B, connections=1, p50_us=900),
+    ]
+    assert the_bar(measures, "one connection").met
+    assert not the_bar([replace(measures[0], shot=a_shot(p50_us=1801)), *measures[1:]], "one connection").met
+
+
+def test_the_tail_is_compared_at_the_rate_that_was_asked() -> None:
+    fast = [a_measure(kind, p99_us=1) for kind in (AUTHORISE.name, EMPTY.name, TPC_B)]
+    slow = [
+        paced(kind, asked=500, kept=495, p99_us=p99_us)
+        for kind, p99_us in ((AUTHORISE.name, 8000), (EMPTY.name, 1000), (TPC_B, 3000))
+    ]
+    assert the_bar([*fast, *slow], "half of the peak").ratio == pytest.approx(2.0)
+
+
+def test_a_floor_that_did_not_keep_the_rate_flatters_nobody() -> None:
+    measures = [
+        paced(AUTHORISE.name, asked=5000, kept=5000, p99_us=8000),
+        paced(EMPTY.name, asked=5000, kept=5000, p99_us=1000),
+        paced(TPC_B, asked=5000, kept=4000, p99_us=900_000),
+    ]
+    bar = the_bar(measures, "half of the peak")
+    assert (bar.ratio, bar.met, bar.why) == (None, None, "TPC-B did not keep the rate")
+
+
+def test_a_bar_without_its_measurements_is_not_spoken_of() -> None:
+    assert bars([a_measure(AUTHORISE.name)]) == []
+
+
+def test_the_peak_is_the_best_of_the_medians_and_no_lucky_round() -> None:
+    measures = [a_measure(AUTHORISE.name, rate, number=number) for number, rate in enumerate((100.0, 200.0, 900.0))]
+    measures += [a_measure(AUTHORISE.name, rate, connections=256) for rate in (300.0, 300.0)]
+    assert peak_per_second(measures, AUTHORISE.name) == 300.0
+
+
+def test_metrics_are_told_apart_by_their_labels_and_counted_from_before() -> None:
+    before = samples('# HELP x y\na_total{call="b",status="201"} 5.0\n')
+    after = samples('a_total{call="b",status="201"} 7.0\na_total{call="b",status="429"} 1.0\n')
+    assert since(before, after) == {'a_total{call="b",status="201"}': 2.0, 'a_total{call="b",status="429"}': 1.0}
+
+
+def test_the_mean_of_no_batches_is_zero() -> None:
+    assert batch_mean({"authz_batch_requests_sum": 60.0, "authz_batch_requests_count": 4.0}) == 15.0
+    assert batch_mean({}) == 0.0
+
+
+def test_pgbench_is_read_with_what_failed() -> None:
+    assert (tps(PGBENCH_SAID), failed(PGBENCH_SAID)) == (5276.622121, 3)
+
+
+def a_run(*, violations: int = 0, astray: int = 0) -> Run:
+    measure = replace(a_measure(AUTHORISE.name), astray=astray)
+    return Run(
+        began_at=datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC),
+        plan={"rounds": 1},
+        machine={"cores": 2},
+        generator="wrk",
+        measures=[measure, a_measure(EMPTY.name, 500.0)],
+        findings=[Finding(invariant=INVARIANTS[0], violations=violations, examples=("a rupiah",) * violations)],
+        audit_seconds=1.23,
+    )
+
+
+def test_the_file_has_every_raw_figure_and_what_is_said_of_them() -> None:
+    written = orjson.loads(orjson.dumps(document(a_run())))
+    assert set(written) == {
+        *("began_at", "void", "errors", "generator", "plan", "machine", "bars", "books", "measures"),
+    }
+    assert set(written["measures"][0]) == {
+        *("kind", "round", "connections", "asked_per_second", "shot", "cpu_us_per_request", "batch_mean", "astray"),
+        "per_second",
+    }
+    (bar,) = written["bars"]
+    assert (bar["ratio"], bar["bound"], bar["met"]) == (2.0, 1.0, True)
+    assert (written["void"], written["errors"], written["books"]["broken"]) == (False, 0, {})
+
+
+def test_a_run_with_broken_books_is_void_and_says_what_broke() -> None:
+    written = document(a_run(violations=2))
+    assert written["void"]
+    assert written["books"]["broken"] == {INVARIANTS[0].sentence: ("a rupiah", "a rupiah")}
+
+
+def test_an_answer_that_is_not_the_one_meant_is_an_error() -> None:
+    assert document(a_run(astray=3))["errors"] == 3
+
+
+@pytest.mark.parametrize(
+    ("authorised", "in_order", "says"),
+    [
+        (guard.RATIO_AT_LEAST * 1000, True, None),
+        (guard.RATIO_AT_LEAST * 1000 - 10, True, "of an empty endpoint"),
+        (1000.0, False, "not in order"),
+    ],
+)
+def test_the_guard_refuses_below_its_margin_and_broken_books(
+    authorised: float, in_order: bool, says: str | None
+) -> None:
+    measures = [a_measure(AUTHORISE.name, authorised), a_measure(EMPTY.name, 1000.0)]
+    said = guard.refusal(measures, books_in_order=in_order)
+    assert (said is None) if says is None else (said is not None and says in said)
+
+
+def test_the_guard_does_not_judge_errors_that_came_fast() -> None:
+    measures = [a_measure(AUTHORISE.name, 9000.0, errors=1), a_measure(EMPTY.name, 1000.0)]
+    assert "say" in (guard.refusal(measures, books_in_order=True) or "")

@@ -3,7 +3,7 @@
 import argparse
 import asyncio
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,7 +15,7 @@ from authz_service.clock import monotonic_seconds
 from authz_service.ledger.audit import Finding, check, render, summary
 from loadtests.bars import AT_CONNECTIONS, bars, peak_per_second
 from loadtests.families import PROGRAMME
-from loadtests.kinds import AUTHORISE, CROWDED, EMPTY, EVERYWHERE, Streets
+from loadtests.kinds import AUTHORISE, CROWDED, EMPTY, EVERYWHERE, Kind, Streets
 from loadtests.machine import machine_facts
 from loadtests.measures import Measure, Measuring
 from loadtests.report import Run, console, show, show_bars, write
@@ -83,7 +83,10 @@ def bench(plan: Plan) -> Run:
         measuring = Measuring(all_up, Streets.of(all_up.families, f"{began_at:%Y%m%d%H%M%S}"), DATA_DIR, WRK)
         tpc_b = TpcB(all_up.servers, DATA_DIR)
         say("warming up")
-        warm_up(measuring, tpc_b)
+        warm_up(measuring, (*EVERYWHERE, *CROWDED))
+        measuring.answer_once(AT_CONNECTIONS)
+        tpc_b.prepare()
+        tpc_b.shot(clients=PACED_CLIENTS, seconds=1)
         measures = [*in_turn(measuring, tpc_b, plan, say)]
         measures += at_half_the_peak(measuring, tpc_b, plan, measures, say)
         say("checking the books")
@@ -99,15 +102,11 @@ def bench(plan: Plan) -> Run:
     )
 
 
-def warm_up(measuring: Measuring, tpc_b: TpcB | None) -> None:
-    """Every kind has been sent, TPC-B has run, and PostgreSQL knows how its tables grow."""
-    for kind in (EMPTY, AUTHORISE) if tpc_b is None else (*EVERYWHERE, *CROWDED):
+def warm_up(measuring: Measuring, kinds: Iterable[Kind]) -> None:
+    """Each kind has been sent, and PostgreSQL knows how its tables grow."""
+    for kind in kinds:
         measuring.measure(kind, number=0, connections=AT_CONNECTIONS, seconds=1)
     asyncio.run(_analyze(measuring.scene.families.database_url))
-    if tpc_b is not None:
-        tpc_b.prepare()
-        tpc_b.shot(clients=16, seconds=1)
-        measuring.answer_once(AT_CONNECTIONS)
 
 
 def in_turn(measuring: Measuring, tpc_b: TpcB, plan: Plan, say: Callable[[str], None]) -> Iterator[Measure]:

@@ -39,7 +39,7 @@ def measured() -> tuple[list[Measure], bool]:
     with scene(DATA_DIR, FAMILIES) as all_up:
         streets = Streets.of(all_up.families, f"{datetime.now(UTC):%Y%m%d%H%M%S}")
         measuring = Measuring(all_up, streets, DATA_DIR, None)
-        warm_up(measuring, None)
+        warm_up(measuring, (EMPTY, AUTHORISE))
         measures = [
             measuring.measure(kind, number=number, connections=AT_CONNECTIONS, seconds=SECONDS)
             for number in range(1, ROUNDS + 1)

@@ -64,7 +64,9 @@ def main() -> None:
     file = write(run, RESULTS, "quick" if quick else "bench")
     console.print(f"Sent by {run.generator}. Written to {file}.", markup=False, highlight=False, soft_wrap=True)
     if run.errors:
-        console.print(f"This run is marked: {run.errors} answers were not what was meant.", style="bold red")
+        by_status = ", ".join(f"{number} x {status}" for status, number in sorted(run.refused.items()))
+        said = f"This run is marked: {run.errors} answers were not what was meant ({by_status or 'none refused'})."
+        console.print(said, style="bold red", highlight=False)
     if run.is_void:
         sys.exit("This run is void: the books are not in order.")
 

@@ -1,5 +1,6 @@
 """What the service has counted itself: `/metrics` before and after says what its answers were, and in what batches."""
 
+import re
 from http.client import HTTPConnection
 from typing import Final
 
@@ -12,6 +13,7 @@ REFUSALS_OF_GOODS: Final = f'authz_decisions_total{{reason="{DeclineReason.CATEG
 CAPTURES: Final = 'authz_http_requests_total{call="capture",status="201"}'
 BALANCES: Final = 'authz_http_requests_total{call="balance_inquiry",status="200"}'
 REPLAYS: Final = "authz_replays_total"
+_ANSWERED: Final = re.compile(r'authz_http_requests_total\{.*status="(?P<status>[0-9]+)".*\}')
 _BATCHED: Final = "authz_batch_requests_sum"
 _BATCHES: Final = "authz_batch_requests_count"
 
@@ -34,6 +36,15 @@ def samples(exposition: str) -> Counted:
 def since(before: Counted, after: Counted) -> Counted:
     """What has been added; a sample that was not there before began at 0."""
     return {name: value - before.get(name, 0.0) for name, value in after.items()}
+
+
+def refused(added: Counted) -> dict[str, int]:
+    """How many answers were not 2xx, by their status."""
+    found: dict[str, int] = {}
+    for name, value in added.items():
+        if value and (match := _ANSWERED.fullmatch(name)) and not match["status"].startswith("2"):
+            found[match["status"]] = found.get(match["status"], 0) + round(value)
+    return found
 
 
 def batch_mean(added: Counted) -> float:

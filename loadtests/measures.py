@@ -8,7 +8,7 @@ from time import sleep
 from typing import Final
 
 from loadtests import shots
-from loadtests.counted import APPROVALS, batch_mean, counted, since
+from loadtests.counted import APPROVALS, batch_mean, counted, refused, since
 from loadtests.kinds import EMPTY, REPLAY, TPC_B, Kind, Streets
 from loadtests.processes import child_named, cpu_seconds
 from loadtests.scene import Scene
@@ -37,6 +37,8 @@ class Measure:
     shot: Shot
     cpu_us_per_request: dict[str, float]
     batch_mean: float
+    refused: dict[str, int]
+    """By status, as the service counted them; those that were under way at the end as well."""
     astray: int
     """Answers that were 2xx and yet not what was meant: a decline where an approval was due, say."""
 
@@ -94,6 +96,7 @@ class Measuring:
             shot=shot,
             cpu_us_per_request=_per_request(cost, shot),
             batch_mean=0.0 if kind is EMPTY else batch_mean(added),
+            refused=refused(added),
             astray=max(0, shot.requests - shot.errors - round(as_meant)),
         )
 
@@ -111,6 +114,7 @@ class Measuring:
             shot=shot,
             cpu_us_per_request=_per_request(cost, shot),
             batch_mean=0.0,
+            refused={},
             astray=0,
         )
 

@@ -1,5 +1,6 @@
 """What a run says: on the console in medians over its rounds, in a file whole."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -41,6 +42,11 @@ class Run:
     @property
     def errors(self) -> int:
         return sum(measure.errors for measure in self.measures)
+
+    @property
+    def refused(self) -> Counter[str]:
+        """By status."""
+        return sum((Counter(measure.refused) for measure in self.measures), Counter[str]())
 
 
 def show(measures: Sequence[Measure]) -> None:

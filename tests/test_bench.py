@@ -12,7 +12,7 @@ from authz_service.ledger.audit import Finding
 from authz_service.ledger.invariants import INVARIANTS
 from loadtests import guard
 from loadtests.bars import Bar, bars, peak_per_second
-from loadtests.counted import batch_mean, samples, since
+from loadtests.counted import batch_mean, refused, samples, since
 from loadtests.kinds import AUTHORISE, EMPTY, TPC_B
 from loadtests.measures import Measure
 from loadtests.percentiles import percentile
@@ -44,6 +44,7 @@ def a_measure(
         shot=a_shot(per_second, **figures),
         cpu_us_per_request={"service": 100.0, "empty": 0.0, "postgres": 80.0, "valkey": 5.0, "generator": 20.0},
         batch_mean=20.0,
+        refused={},
         astray=0,
     )
 
@@ -145,6 +146,13 @@ def test_metrics_are_told_apart_by_their_labels_and_counted_from_before() -> Non
     assert since(before, after) == {'a_total{call="b",status="201"}': 2.0, 'a_total{call="b",status="429"}': 1.0}
 
 
+def test_what_was_refused_is_told_by_status_over_all_calls() -> None:
+    head = "authz_http_requests_total"
+    counts = {f'{head}{{call="capture",status="503"}}': 2.0, f'{head}{{call="authorise",status="503"}}': 3.0}
+    counts |= {f'{head}{{call="authorise",status="201"}}': 9.0, f'{head}{{call="authorise",status="429"}}': 0.0}
+    assert refused(counts) == {"503": 5}
+
+
 def test_the_mean_of_no_batches_is_zero() -> None:
     assert batch_mean({"authz_batch_requests_sum": 60.0, "authz_batch_requests_count": 4.0}) == 15.0
     assert batch_mean({}) == 0.0
@@ -174,7 +182,7 @@ def test_the_file_has_every_raw_figure_and_what_is_said_of_them() -> None:
     }
     assert set(written["measures"][0]) == {
         *("kind", "round", "connections", "asked_per_second", "shot", "cpu_us_per_request", "batch_mean", "astray"),
-        "per_second",
+        *("per_second", "refused"),
     }
     (bar,) = written["bars"]
     assert (bar["ratio"], bar["bound"], bar["met"]) == (2.0, 1.0, True)

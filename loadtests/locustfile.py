@@ -1,71 +1,55 @@
-"""A shop's day, as the tills of a sandbox programme would load a running service. `loadtests/README.md` says how."""
+"""The switch under load, as the teams around it would load it. `loadtests/README.md` says how it is run.
+
+AUTHZ_TILLS names the sandbox file with terminals and cards, AUTHZ_OPERATOR_KEY the key of the bank's batch,
+AUTHZ_TARGETS another table than `targets.toml`. When the run ends, its table is printed; what it missed is exit code 1.
+"""
 
 import os
-from datetime import UTC, datetime
-from itertools import count
 from pathlib import Path
-from random import choice, random
-from uuid import uuid4
+from typing import Any, Final
 
-import orjson
-from locust import FastHttpUser, between, task
+from locust import events
+from locust.env import Environment
+from locust.runners import WorkerRunner
+from rich.console import Console
 
-from authz_service.enrolment.sandbox import SandboxTills
+from loadtests.journeys.banks_night import BanksNight
+from loadtests.journeys.busy_shop import BusyShop
+from loadtests.journeys.calls import NAMES
+from loadtests.journeys.first_of_the_month import FirstOfTheMonth
+from loadtests.journeys.shops_day import ShopsDay
+from loadtests.targets import judged, load_targets, print_table
 
-TILLS = SandboxTills.load(Path(os.environ["AUTHZ_TILLS"]))
-RICE = {"category": "beras", "product": "beras premium", "unit": "kg", "quantity": "1", "unit_price": 15400}
-REFUSALS_OF_A_FULL_SHOP = {429, 503}
-RETRIES = 5
-_stans = count(int(datetime.now(UTC).timestamp()) % 1_000_000)
+JOURNEYS: Final = (ShopsDay, FirstOfTheMonth, BusyShop, BanksNight)
+TARGETS: Final = load_targets(
+    Path(os.environ.get("AUTHZ_TARGETS") or Path(__file__).with_name("targets.toml")),
+    journeys=[each.journey for each in JOURNEYS],
+    calls=NAMES,
+)
+
+WIDTH: Final = 140
+"""Of a table that goes to a file or a pipe."""
 
 
-class Till(FastHttpUser):
-    """One terminal: it sells, captures, sometimes voids, and asks what is left; it repeats with the same key."""
+@events.quitting.add_listener  # type: ignore[untyped-decorator]
+def the_run_is_judged(environment: Environment, **_: Any) -> None:
+    """Exit code 1 where a target was missed or a journey broke; the table comes last of all that locust prints."""
+    if isinstance(environment.runner, WorkerRunner):
+        # Only a part of the run: its master judges the whole.
+        return
+    played = [each.journey for each in JOURNEYS if each in environment.user_classes]
+    rows = judged(environment.stats, TARGETS, played)
+    broken = list(environment.runner.exceptions.values()) if environment.runner else []
+    passes = bool(rows) and all(row.passes for row in rows) and not broken
+    environment.process_exit_code = 0 if passes else 1
 
-    wait_time = between(0.5, 3)
+    def tell(**_: Any) -> None:
+        console = Console()
+        if not console.is_terminal:
+            console = Console(width=WIDTH)
+        print_table(rows, console)
+        for each in broken:
+            console.print(f"A journey broke {each['count']} times: {each['msg']}", markup=False)
+        console.print("Every target was reached." if passes else "The run has failed.", style="bold")
 
-    def on_start(self) -> None:
-        self.terminal = choice(TILLS.terminals)  # noqa: S311
-
-    @task(8)
-    def sell(self) -> None:
-        sale = self._post("/v1/authorizations", self._purchase(), name="authorise")
-        if sale.get("decision") != "approved":
-            return
-        call, body = ("captures", {}) if random() < 0.95 else ("void", {"reason": "pembeli batal"})  # noqa: S311, PLR2004
-        self._post(f"/v1/authorizations/{sale['id']}/{call}", body, name=call)
-
-    @task(2)
-    def ask(self) -> None:
-        card_number = choice(TILLS.cards).card_number  # noqa: S311
-        self._post("/v1/balance-inquiries", {"card_number": card_number}, name="balance")
-
-    def _purchase(self) -> dict[str, object]:
-        return {
-            "card_number": choice(TILLS.cards).card_number,  # noqa: S311
-            "stan": f"{next(_stans) % 1_000_000:06d}",
-            "terminal_time": datetime.now(UTC).isoformat(timespec="milliseconds"),
-            "amount": 15400,
-            "currency": "IDR",
-            "lines": [{**RICE, "amount": 15400}],
-        }
-
-    def _post(self, path: str, body: object, *, name: str) -> dict[str, object]:
-        headers = {
-            "Authorization": f"Bearer {self.terminal.key}",
-            "Idempotency-Key": uuid4().hex,
-            "Content-Type": "application/json",
-        }
-        for _ in range(RETRIES):
-            with self.client.post(
-                path, data=orjson.dumps(body), headers=headers, name=name, catch_response=True
-            ) as reply:
-                if reply.status_code in REFUSALS_OF_A_FULL_SHOP:
-                    reply.failure(f"HTTP {reply.status_code}: repeated with the same key")
-                    continue
-                if reply.status_code not in {200, 201}:
-                    reply.failure(f"HTTP {reply.status_code}")
-                    return {}
-                answer: dict[str, object] = orjson.loads(reply.content or b"{}")
-                return answer
-        return {}
+    environment.events.quit.add_listener(tell)  # type: ignore[no-untyped-call]

@@ -1,0 +1,139 @@
+"""Whether a run reached what `targets.toml` asks for, as a table and as the exit code."""
+
+import tomllib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    # Where locust is imported, gevent takes the place of much of Python; the table needs none of that.
+    from locust.stats import RequestStats, StatsEntry
+
+_MEDIAN, _TAIL = 0.5, 0.99
+_HEADINGS: Final = ("", "call", "requests", "rate/s", "p50 ms", "p99 ms", "errors")
+
+
+class Target(BaseModel):
+    """What one call of one journey must reach."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    least_rate: float | None = Field(default=None, gt=0)
+    """Requests a second; where it is given, a call that never came has failed."""
+    most_p50_ms: float | None = Field(default=None, gt=0)
+    most_p99_ms: float | None = Field(default=None, gt=0)
+    most_errors: float = Field(default=0.0, ge=0, lt=1)
+    """Of all requests, as a share."""
+
+
+Targets = dict[str, dict[str, Target]]
+_TARGETS: Final = TypeAdapter(Targets)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reached:
+    """What one call did in a run."""
+
+    requests: int = 0
+    rate: float = 0.0
+    p50_ms: float = 0.0
+    p99_ms: float = 0.0
+    errors: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figure:
+    """One figure of a row, what was asked, and whether that was reached."""
+
+    text: str
+    is_reached: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    journey: str
+    call: str
+    requests: int
+    figures: tuple[Figure, ...]
+    """In the order of the table's headings."""
+
+    @property
+    def passes(self) -> bool:
+        return all(each.is_reached for each in self.figures)
+
+
+def load_targets(path: Path, *, journeys: Iterable[str], calls: Iterable[str]) -> Targets:
+    """The table; ValueError where it names a journey or call that does not exist, and so would never fail."""
+    targets = _TARGETS.validate_python(tomllib.loads(path.read_text(encoding="utf-8")))
+    known, named = set(calls), {call for journey in targets.values() for call in journey}
+    if wrong := sorted((targets.keys() - set(journeys)) | (named - known)):
+        raise ValueError(f"{path} names no journey or call: {', '.join(wrong)}.")
+    return targets
+
+
+def judged(stats: "RequestStats", targets: Targets, journeys: Iterable[str]) -> list[Row]:
+    """A row for each call that came or should have come in these journeys."""
+    reached = {tuple(entry.name.split(" ", 1)): _reached(entry) for entry in stats.entries.values()}
+    asked = {(journey, call): target for journey in journeys for call, target in targets.get(journey, {}).items()}
+    return [
+        _row(journey, call, reached.get((journey, call), Reached()), asked.get((journey, call), Target()))
+        for journey, call in [*asked, *sorted(reached.keys() - asked.keys())]
+    ]
+
+
+def print_table(rows: Sequence[Row], console: Console) -> None:
+    """Each call with what it did and, behind it, what was asked."""
+    table = Table(*_HEADINGS, title="What the run reached, and what was asked")
+    for journey in dict.fromkeys(row.journey for row in rows):
+        for row in (each for each in rows if each.journey == journey):
+            verdict = Text("pass", "green") if row.passes else Text("FAIL", "bold red")
+            shown = [Text(each.text, "" if each.is_reached else "bold red") for each in row.figures]
+            table.add_row(verdict, f"{journey} {row.call}", str(row.requests), *shown)
+        table.add_section()
+    console.print(table)
+
+
+def _row(journey: str, call: str, reached: Reached, target: Target) -> Row:
+    came = reached.requests > 0
+    return Row(
+        journey=journey,
+        call=call,
+        requests=reached.requests,
+        figures=(
+            _at_least(reached.rate, target.least_rate),
+            _at_most(reached.p50_ms, target.most_p50_ms if came else None),
+            _at_most(reached.p99_ms, target.most_p99_ms if came else None),
+            Figure(
+                text=f"{reached.errors:.2%} ≤ {target.most_errors:.2%}",
+                is_reached=reached.errors <= target.most_errors,
+            ),
+        ),
+    )
+
+
+def _at_least(figure: float, least: float | None) -> Figure:
+    if least is None:
+        return Figure(text=f"{figure:.2f}", is_reached=True)
+    return Figure(text=f"{figure:.2f} ≥ {least:g}", is_reached=figure >= least)
+
+
+def _at_most(figure: float, most: float | None) -> Figure:
+    if most is None:
+        return Figure(text=f"{figure:.0f}", is_reached=True)
+    return Figure(text=f"{figure:.0f} ≤ {most:g}", is_reached=figure <= most)
+
+
+def _reached(entry: "StatsEntry") -> Reached:
+    return Reached(
+        requests=entry.num_requests,
+        rate=entry.total_rps,
+        p50_ms=entry.get_response_time_percentile(_MEDIAN),
+        p99_ms=entry.get_response_time_percentile(_TAIL),
+        errors=entry.fail_ratio,
+    )

@@ -12,11 +12,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
 from http.client import HTTPConnection
+from multiprocessing import parent_process
 from pathlib import Path
 from time import sleep
 from typing import Final
 
 import uvicorn
+from starlette.types import ASGIApp
 
 from authz_service.clock import monotonic_seconds
 from authz_service.settings import Settings
@@ -46,9 +48,10 @@ class Served:
 def serve(settings: Settings) -> None:
     """Serves until it is told to stop."""
     if settings.workers > 1:
-        _count_together(settings.data_dir / "metrics")
+        # Named by the port: two instances of one machine may share a directory, but neither's counts.
+        _count_together(settings.data_dir / f"metrics-{settings.port}")
     uvicorn.run(
-        "authz_service.main:create_app",
+        "authz_service.serving:create_app",
         factory=True,
         host=settings.host,
         port=settings.port,
@@ -62,6 +65,15 @@ def serve(settings: Settings) -> None:
         proxy_headers=False,
         timeout_graceful_shutdown=int(settings.shutdown_seconds),
     )
+
+
+def create_app() -> ASGIApp:
+    """What each process serves; a worker ends with its supervisor, in whatever way that ends."""
+    from authz_service import main  # noqa: PLC0415  (the commands need none of it)
+
+    if (supervisor := parent_process()) is not None and supervisor.pid is not None:
+        end_with(supervisor.pid)
+    return main.create_app()
 
 
 @contextmanager

@@ -44,8 +44,8 @@ def busiest_shop() -> tuple[SandboxTerminal, ...]:
     shops: dict[str, list[SandboxTerminal]] = {}
     for each in TILLS.terminals:
         shops.setdefault(each.merchant_id, []).append(each)
-    _, most = max((len(tills), -place) for place, tills in enumerate(shops.values()))
-    return tuple(list(shops.values())[-most])
+    most = max(map(len, shops.values()))
+    return next(tuple(tills) for tills in shops.values() if len(tills) == most)
 
 
 def operator_key() -> str:

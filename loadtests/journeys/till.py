@@ -84,7 +84,7 @@ class Caller(FastHttpUser):
             request.method,
             request.path,
             name=f"{self.journey} {request.call.name}",
-            data=request.raw,  # type: ignore[arg-type]  (bytes go out as they are)
+            data=request.raw,  # type: ignore[arg-type] # bytes, too
             headers=request.headers,
             catch_response=True,
         ) as response:

@@ -7,7 +7,15 @@ PIP = .venv/bin/python -m pip -qq --disable-pip-version-check --no-input
 COMPILE = uv pip compile pyproject.toml --quiet --generate-hashes --no-emit-index-url --python-version 3.11 \
 	--universal --no-annotate --no-header
 
-.PHONY: help demo serve test test-long mutants check bench bench-guard docs lock clean
+# Of the load tests: where the service is, whose keys and cards are used, what is played, how many people and how long.
+HOST ?= http://127.0.0.1:8000
+TILLS ?= var/demo/sandbox-samarinda-today.json
+JOURNEYS ?= ShopsDay FirstOfTheMonth BusyShop BanksNight
+USERS ?= 27
+RUN_TIME ?= 60s
+LOCUST = AUTHZ_TILLS=$(TILLS) .venv/bin/python -m locust -f loadtests/locustfile.py --host $(HOST)
+
+.PHONY: help demo serve test test-long mutants check bench bench-guard bench-workers docs load load-ui lock clean
 
 help:
 	@echo "make demo    the programme of 2024 in about a minute, then the service on port 8000 (ARGS=--no-serve: without)"
@@ -19,6 +27,9 @@ help:
 	@echo "make bench   authorise beside an empty endpoint and TPC-B, seven minutes (ARGS=--quick: one, without figures)"
 	@echo "make bench-guard whether authorise is still fast enough beside an empty endpoint, half a minute"
 	@echo "make docs    draws docs/hold-states.md from the code"
+	@echo "make load    four journeys against the service at HOST, judged by loadtests/targets.toml (JOURNEYS=ShopsDay: one)"
+	@echo "make load-ui the same journeys, chosen and started on locust's page at http://127.0.0.1:8089"
+	@echo "make bench-workers what two workers do compared with one, on this machine"
 	@echo "make lock    renews the lock files (ARGS=--upgrade: with the newest versions)"
 	@echo "make clean   removes .venv, var and what tools left behind"
 
@@ -51,6 +62,19 @@ bench-guard: .venv/installed
 
 docs: .venv/installed
 	@.venv/bin/python -m tests.hold_states
+
+# One journey after the other, also when one has failed.
+load: .venv/installed
+	@failed=; for journey in $(JOURNEYS); do echo "$$journey, $(USERS) users, $(RUN_TIME):"; \
+	$(LOCUST) --headless --only-summary --loglevel WARNING --users $(USERS) --spawn-rate $(USERS) \
+		--run-time $(RUN_TIME) $(ARGS) $$journey || failed="$$failed $$journey"; done; \
+	test -z "$$failed" || { echo "Targets were missed by:$$failed" >&2; exit 1; }
+
+load-ui: .venv/installed
+	@$(LOCUST) --class-picker --web-host 127.0.0.1 --users $(USERS) --spawn-rate $(USERS) $(ARGS)
+
+bench-workers: .venv/installed
+	@.venv/bin/python -m loadtests.workers $(ARGS)
 
 # The file `installed` is written last: without it the last installation was cut short, and the venv is made anew.
 .venv/installed: requirements.lock pyproject.toml

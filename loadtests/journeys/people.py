@@ -11,7 +11,17 @@ from authz_service.demo.goods import Stall, load_goods
 from authz_service.demo.market import SENDS_ALL_DETAILS
 from authz_service.enrolment.sandbox import SandboxCard, SandboxTerminal, SandboxTills
 
-TILLS: Final = SandboxTills.load(Path(os.environ["AUTHZ_TILLS"]))
+
+def _given_tills() -> SandboxTills:
+    path = Path(os.environ.get("AUTHZ_TILLS") or "(nothing)")
+    if not path.is_file():
+        raise SystemExit(
+            f"AUTHZ_TILLS names {path}: give the sandbox file that `make demo` or `authz enrol` has written."
+        )
+    return SandboxTills.load(path)
+
+
+TILLS: Final = _given_tills()
 CHANCE: Final = Random()  # noqa: S311 - who comes when, not a secret
 _GOODS: Final = load_goods()
 

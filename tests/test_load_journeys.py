@@ -1,0 +1,208 @@
+"""The load tests themselves: what they let pass, what they fail, and that the journeys are what the service expects."""
+
+import asyncio
+import csv
+import os
+import sys
+from http import HTTPStatus
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from authz_service.enrolment.sandbox import SandboxTills
+from authz_service.serving import free_port
+from loadtests.journeys.calls import NAMES, PAGE, Answer, Request
+from loadtests.targets import Target, judged, load_targets
+from tests.harm import Premises
+from tests.instances import instances
+from tests.losing_line import losing_line
+
+JOURNEYS = ("shops_day", "first_of_the_month", "busy_shop", "banks_night")
+LOADTESTS = Path(__file__).parent.parent / "loadtests"
+ON_A_LOSING_LINE = (
+    "".join(
+        f"[{journey}]\n"
+        + "".join(f"{call} = {{ most_errors = 0.9 }}\n" for call in ("capture", "void", "refund", "decline"))
+        + "authorise = { most_errors = 0.9, least_rate = 0.1 }\n"
+        for journey in JOURNEYS[:3]
+    )
+    + "[banks_night]\npage = { least_rate = 0.1 }\nexplanation = { least_rate = 0.1 }\n"
+)
+"""Of calls that come seldom, one lost answer may be half."""
+
+
+async def test_every_journey_gets_its_answers_through_a_line_that_loses_one_in_four(
+    premises: Premises, tmp_path: Path
+) -> None:
+    """The keys are used again, with the same bytes; each sale is decided once; the books balance."""
+    async with instances(premises, 1) as one:
+        async with losing_line(one.world.base_url) as line:
+            code, said = await a_run(line.base_url, premises.tills, tmp_path, seconds=10, targets=ON_A_LOSING_LINE)
+        assert code == 0, said
+        assert "Every target was reached." in said
+        assert {row["Error"] for row in rows_of(tmp_path / "run_failures.csv")} == {
+            "CatchResponseError('no answer in time')"
+        }
+        assert len([key for key in line.lost if line.sent[key] > 1]) > 3
+        assert all(len(bodies) == 1 for key, bodies in line.bodies.items() if key)
+        assert (await one.world.counts())["authorisation"] == len(line.sent)
+        await one.world.books_balance()
+
+
+async def test_a_service_that_is_not_there_fails_the_run(premises: Premises, tmp_path: Path) -> None:
+    nobody = f"http://127.0.0.1:{free_port()}"
+    code, said = await a_run(nobody, premises.tills, tmp_path, "FirstOfTheMonth", seconds=1, targets=ON_A_LOSING_LINE)
+    assert code == 1, said
+    assert "The run has failed." in said
+    assert "FAIL" in said
+
+
+# --- What an answer must be ------------------------------------------------------------------------------------------
+
+AN_EMPTY_PAGE = b'{"data":[],"has_more":false}'
+
+
+def a_request(**changes: Any) -> Request:
+    return Request(**{"call": PAGE, "method": "POST", "path": "/", "headers": {}, **changes})
+
+
+def an_answer(**changes: Any) -> Answer:
+    return Answer(**{"status": 200, "raw": AN_EMPTY_PAGE, "replayed": False, **changes})
+
+
+def test_the_first_answer_again_is_right_and_another_one_under_the_key_is_not() -> None:
+    request = a_request()
+    assert request.wrong(an_answer()) is None
+    assert request.wrong(an_answer(replayed=True)) is None
+    assert request.wrong(an_answer(replayed=True, raw=AN_EMPTY_PAGE + b" ")) == "the same key got another answer"
+
+
+def test_two_answers_that_both_claim_to_be_the_first_are_two_decisions() -> None:
+    request = a_request()
+    assert request.wrong(an_answer()) is None
+    assert request.wrong(an_answer()) == "the same key was decided twice"
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (an_answer(status=201), "HTTP 201, not 200"),
+        (an_answer(status=409, raw=b'{"code":"state_conflict"}'), "HTTP 409 (state_conflict), not 200"),
+        (an_answer(raw=b'{"data":[]}'), "not the contract's document: has_more: Field required"),
+        (an_answer(raw=b"<html>"), "not the contract's document"),
+    ],
+)
+def test_another_status_or_document_than_the_contracts_is_wrong(answer: Answer, said: str) -> None:
+    assert not answer.is_none
+    assert said in (a_request().wrong(answer) or "")
+
+
+@pytest.mark.parametrize("status", [0, 429, 500, 503])
+def test_what_may_be_repeated_is_no_answer(status: int) -> None:
+    assert an_answer(status=status, raw=b"").is_none
+    assert an_answer(status=HTTPStatus.CONFLICT, raw=b'{"code":"in_progress"}').is_none
+
+
+def test_what_a_journey_knows_of_its_answer_is_asked_too() -> None:
+    assert a_request(check=lambda page: f"{len(page['data'])} listed").wrong(an_answer()) == "0 listed"
+
+
+# --- The table -------------------------------------------------------------------------------------------------------
+
+IN_TIME = Target(least_rate=5, most_p50_ms=20, most_p99_ms=100, most_errors=0.01)
+
+
+def a_run_of(**changes: Any) -> Any:
+    """Locust's figures of a run in which one call came."""
+    figures = {"requests": 1000, "rate": 10.0, "p50": 10.0, "p99": 50.0, "errors": 0.0, **changes}
+    entry = SimpleNamespace(
+        name="shops_day authorise",
+        num_requests=figures["requests"],
+        total_rps=figures["rate"],
+        fail_ratio=figures["errors"],
+        get_response_time_percentile=lambda part: figures["p50"] if part < 0.9 else figures["p99"],
+    )
+    return SimpleNamespace(entries={("shops_day authorise", "POST"): entry})
+
+
+@pytest.mark.parametrize(
+    ("run", "passes"),
+    [
+        ({}, True),
+        ({"rate": 5.0, "p50": 20.0, "p99": 100.0, "errors": 0.01}, True),
+        ({"rate": 4.99}, False),
+        ({"p50": 20.1}, False),
+        ({"p99": 101.0}, False),
+        ({"errors": 0.011}, False),
+    ],
+)
+def test_each_figure_of_a_target_can_be_missed_by_itself(run: dict[str, float], passes: bool) -> None:
+    (row,) = judged(a_run_of(**run), {"shops_day": {"authorise": IN_TIME}}, ["shops_day"])
+    assert row.passes is passes
+
+
+def test_a_call_with_a_rate_that_never_came_has_failed_and_one_without_has_not() -> None:
+    targets = {"shops_day": {"authorise": IN_TIME, "capture": IN_TIME, "void": Target(most_p99_ms=1)}}
+    rows = judged(a_run_of(), targets, ["shops_day"])
+    assert {row.call: row.passes for row in rows} == {"authorise": True, "capture": False, "void": True}
+
+
+def test_a_call_without_a_target_must_not_fail_once() -> None:
+    assert [row.passes for row in judged(a_run_of(), {}, ["shops_day"])] == [True]
+    assert [row.passes for row in judged(a_run_of(errors=0.001), {}, ["shops_day"])] == [False]
+
+
+def test_a_journey_that_was_not_played_is_not_asked_for() -> None:
+    targets = {"shops_day": {"authorise": IN_TIME}, "busy_shop": {"authorise": IN_TIME}}
+    assert [row.journey for row in judged(a_run_of(), targets, ["shops_day"])] == ["shops_day"]
+
+
+def test_the_table_of_the_repository_has_a_rate_for_every_journey() -> None:
+    targets = load_targets(LOADTESTS / "targets.toml", journeys=JOURNEYS, calls=NAMES)
+    assert targets.keys() == set(JOURNEYS)
+    assert all(any(target.least_rate for target in calls.values()) for calls in targets.values())
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["[shops_days]\nauthorise = {}", "[shops_day]\nauthorize = {}", "[shops_day]\nauthorise = { most_p95_ms = 1 }"],
+)
+def test_a_misspelt_target_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "targets.toml").write_text(text)
+    with pytest.raises((ValueError, ValidationError), match=r"shops_days|authorize|most_p95_ms"):
+        load_targets(tmp_path / "targets.toml", journeys=JOURNEYS, calls=NAMES)
+
+
+# --- A run -----------------------------------------------------------------------------------------------------------
+
+
+async def a_run(
+    host: str, tills: SandboxTills, directory: Path, *journeys: str, seconds: int, targets: str
+) -> tuple[int, str]:
+    """Locust without its page, as `make load` starts it: the exit code and all that was said."""
+    (directory / "targets.toml").write_text(targets)
+    environment = {
+        **os.environ,
+        "AUTHZ_TILLS": str(tills.write(directory)),
+        "AUTHZ_TARGETS": str(directory / "targets.toml"),
+        "AUTHZ_DAY_SECONDS": str(seconds),
+    }
+    options = f"--headless --only-summary --loglevel WARNING --users 28 --spawn-rate 28 --run-time {seconds}s"
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "locust", "-f", str(LOADTESTS / "locustfile.py"), "--host", host),
+        *(*options.split(), "--csv", str(directory / "run"), *journeys),
+        env=environment,
+        cwd=LOADTESTS.parent,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    said, _ = await asyncio.wait_for(process.communicate(), 60)
+    return process.returncode or 0, said.decode()
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8") as file:
+        return list(csv.DictReader(file))

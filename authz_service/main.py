@@ -3,12 +3,14 @@
 import asyncio
 import gc
 import os
+import sys
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
 from itertools import count
+from multiprocessing import parent_process
 from typing import Any
 
 import asyncpg
@@ -88,7 +90,11 @@ class Service:
         """Open in the order of need, closed in reverse."""
         logs.configure()
         async with AsyncExitStack() as stack:
-            self._running = await _start(self._settings, self._framework, stack)
+            try:
+                self._running = await _start(self._settings, self._framework, stack)
+            except Exception as error:
+                _let_the_supervisor_try_again(error)
+                raise
             # What is loaded now lives as long as the process; the collector need not look at it again.
             gc.collect()
             gc.freeze()
@@ -99,6 +105,16 @@ class Service:
 def create_app() -> ASGIApp:
     """For uvicorn's --factory."""
     return Service(settings_from_environment())
+
+
+def _let_the_supervisor_try_again(error: Exception) -> None:
+    """A worker has ended in a way for which it is replaced. By the code for a failed start uvicorn's supervisor would
+    know an application that is broken, and end the workers that serve; `authz serve` has seen that the database can be
+    used, so it is away and will be back."""
+    if parent_process() is not None:
+        log.error("worker_not_started", exc_info=error)
+        sys.stdout.flush()
+        os._exit(1)
 
 
 async def _start(settings: Settings, framework: FastAPI, stack: AsyncExitStack) -> Running:

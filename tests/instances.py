@@ -36,13 +36,14 @@ class Instance:
         children = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
         return [pid for pid in children if _parent_of(pid) == self.service.process.pid and _serves(pid)]
 
-    async def replaced(self, killed: int) -> list[int]:
-        """Its workers, as many as before, when each of them has answered."""
+    async def replaced(self, killed: int, but: int = 0) -> list[int]:
+        """Its workers without `but`, when there are as many as before; the new one may not answer yet."""
         until = monotonic() + REPLACED_WITHIN_SECONDS
         while killed in (workers := self.workers()) or len(workers) < WORKERS:
             assert monotonic() < until, "the worker was not replaced"
+            self.service.require_alive()
             await asyncio.sleep(0.05)
-        return workers
+        return [worker for worker in workers if worker != but]
 
     async def metrics(self, world: World) -> dict[str, float]:
         """What whichever worker is asked says of all of them."""

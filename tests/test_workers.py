@@ -10,6 +10,7 @@ from itertools import cycle
 from pathlib import Path
 
 import aiohttp
+import asyncpg
 import pytest
 
 from authz_service.settings import Settings
@@ -182,6 +183,33 @@ async def test_a_killed_worker_is_replaced_and_every_sale_gets_its_one_answer(on
 
 def decisions_in(said: dict[str, float]) -> float:
     return sum(value for name, value in said.items() if name.startswith("authz_decisions_total"))
+
+
+async def test_a_worker_that_dies_while_the_database_is_away_is_replaced_when_it_is_back(
+    one_instance: Instances, cluster: Cluster
+) -> None:
+    """Whoever starts meanwhile cannot; that must not end the others, who are ready again at once."""
+    world, (instance,) = one_instance.world, one_instance.all
+    name = await world.database.fetchval("SELECT current_database()")
+    killed, other = instance.workers()
+    server = await asyncpg.connect(cluster.servers.database_url)
+    try:
+        await server.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+        await world.database.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'authz%'"
+            " AND datname = current_database()"
+        )
+        os.kill(killed, signal.SIGKILL)
+        first, *_ = await instance.replaced(killed, but=other)
+        while is_running(first):
+            await asyncio.sleep(0.05)
+        await server.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
+    finally:
+        await server.close()
+    assert other in await instance.replaced(first)
+    async with one_instance.lines(each=1) as lines:
+        for line in lines:
+            assert (await answered(line.authorise, key=line.fresh_key())).status == 201
 
 
 async def test_workers_end_with_their_supervisor(one_instance: Instances) -> None:

@@ -44,13 +44,18 @@ async def test_a_storm_on_one_card_is_approved_as_far_as_the_month_allows_and_no
 ) -> None:
     """Forty purchases at once, ten at each of four workers; each would fit alone, and the month has two packages."""
     world = two_instances.world
+    card = world.tills.cards[50]
     async with two_instances.lines(each=10) as lines:
         tills = zip(lines, cycle(world.tills.terminals), strict=False)
-        storm = [answered(line.authorise, key=f"storm-{n}", till=till) for n, (line, till) in enumerate(tills)]
-        replies = await asyncio.gather(*storm)
+        replies = await asyncio.gather(
+            *(
+                answered(line.authorise, key=f"storm-{n}", till=till, card_number=card.card_number)
+                for n, (line, till) in enumerate(tills)
+            )
+        )
     assert Counter(reply["reason"] for reply in replies) == {"approved": 2, "packages_used_up": 38}
     assert len({reply["id"] for reply in replies}) == 40
-    assert await world.wallet() == (1_500_000, 300_000, 0)
+    assert await world.wallet(card) == (1_500_000, 300_000, 0)
     await world.books_balance()
 
 
@@ -191,7 +196,9 @@ async def test_a_worker_that_dies_while_the_database_is_away_is_replaced_when_it
     """Whoever starts meanwhile cannot; that must not end the others, who are ready again at once."""
     world, (instance,) = one_instance.world, one_instance.all
     name = await world.database.fetchval("SELECT current_database()")
-    killed, other = instance.workers()
+    async with one_instance.lines(each=1):
+        # Both have started: whoever is still at it is not one that serves.
+        killed, other = instance.workers()
     server = await asyncpg.connect(cluster.servers.database_url)
     try:
         await server.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")

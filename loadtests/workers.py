@@ -167,7 +167,7 @@ def _write_sales(path: Path, tills: SandboxTills, numbers: Iterator[int]) -> Non
 
 def _turn(workers: int, port: int, script: Path, sales: Path, *, seconds: int) -> Turn:
     options = f"-t1 -c{CONNECTIONS} -d{seconds}s --latency -s {script} http://127.0.0.1:{port} -- {sales}"
-    said = subprocess.run(  # noqa: S603
+    said = subprocess.run(
         ["wrk", *options.split()],  # noqa: S607
         capture_output=True,
         text=True,

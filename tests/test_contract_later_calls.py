@@ -396,12 +396,13 @@ async def test_a_till_may_say_who_it_is_in_every_call_and_must_be_right(world: W
     body = world.a_purchase(capture=call == "refunds")
     sold = await world.sell(body, "k")
     path = "/v1/reversals" if call == "reversal" else f"/v1/authorizations/{sold['id']}/{call}"
-    said: dict[str, Any] = {
+    bodies: dict[str, dict[str, Any]] = {
         "captures": {"amount": 1000, "final": False},
         "void": {},
         "refunds": {"amount": 1000, "reason": "beras basah"},
         "reversal": {"idempotency_key": "k"},
-    }[call]
+    }
+    said = bodies[call]
     own = {"merchant_id": world.till.merchant_id, "terminal_id": world.till.terminal_id}
     for name in own:
         foreign = await world.post(path, said | own | {name: "somebody"}, key=world.fresh_key())

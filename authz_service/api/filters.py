@@ -2,7 +2,7 @@
 
 from typing import Annotated, Final, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
 from authz_service.api import office_wire, wire
@@ -21,11 +21,18 @@ def _is_a_reason(text: str) -> str:
     return text
 
 
+def _as_number(text: object) -> object:
+    """Digits and nothing else. pydantic itself would take `3.0`, `1_0` and blanks as well."""
+    if isinstance(text, str) and not (text.isascii() and text.isdigit()):
+        raise PydanticCustomError("whole_number", "Give a whole number in digits, for example 50")
+    return text
+
+
 class _Page(BaseModel):
     # A filter that is misspelt must not pass for one that was left out.
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
-    limit: Annotated[int, Field(ge=1, le=PAGE_LIMIT, description="So many at most.")] = 50
+    limit: Annotated[int, Field(ge=1, le=PAGE_LIMIT, description="So many at most."), BeforeValidator(_as_number)] = 50
 
 
 class VoucherFilters(_Page):

@@ -37,8 +37,9 @@ def _row(text: str, amount: str, width: int) -> str:
 
 @lru_cache(maxsize=256)
 def wrapped(text: str, width: int) -> str:
-    """Broken between words, or within one that is longer than a line; each line with the indent of the first."""
-    indent = " " * (len(text) - len(text.lstrip()))
+    """Broken between words, or within one that is longer than a line; each line with the indent of the first, but
+    never with more than half of the paper: a till may send blanks without end."""
+    indent = " " * min(len(text) - len(text.lstrip()), width // 2)
     room = width - len(indent)
     lines: list[str] = []
     for word in text.split():

@@ -173,11 +173,36 @@ def test_the_name_of_what_was_sent_by_its_gtin_is_printed() -> None:
         ("Simpan struk ini.", ["Simpan struk", "ini."]),
         ("  dari dua belas", ["  dari dua", "  belas"]),
         ("abcdefghijklmnop", ["abcdefghijkl", "mnop"]),
+        ("            dari dua belas", ["      dari", "      dua", "      belas"]),
         ("dua abcdefghijklmnop lagi", ["dua", "abcdefghijkl", "mnop lagi"]),
     ],
 )
 def test_a_text_is_broken_between_words_and_keeps_its_indent(text: str, lines: list[str]) -> None:
     assert wrapped(text, 12).split("\n") == lines
+
+
+@quickly
+@given(
+    blanks=st.integers(0, 64), text=NAMES.map(plain), amount=st.sampled_from(["", "1.000", "Rp9.007.199.254.740.991"])
+)
+def test_no_blanks_before_a_text_push_it_off_the_paper(blanks: int, text: str, amount: str) -> None:
+    for width in WIDTHS.values():
+        lines = wrapped(" " * blanks + text, width).split("\n")
+        assert max(map(len, lines)) <= width
+        assert "".join(lines).replace(" ", "") == text.replace(" ", "")
+        assert {word for word in text.split() if len(word) <= width // 2} <= set(" ".join(lines).split())
+        printed = laid_out([(" " * blanks + text, amount)], width)
+        assert max(map(len, printed.split("\n"))) <= width
+        assert printed.replace(" ", "").replace("\n", "") == text.replace(" ", "") + amount
+
+
+@pytest.mark.parametrize("blanks", [31, 32, 33, 48, 60])
+def test_a_category_that_begins_with_blanks_is_printed(blanks: int) -> None:
+    for category in ("_" * blanks + "tahu", " " * blanks + "tahu"):
+        line = a_line(category, 7_000)
+        receipt = answer_to(a_purchase(a_line(), line, partial_approval=True), facts())["receipt"]
+        assert fits(receipt)
+        assert all("tahu" in printed for printed in receipt.values())
 
 
 @pytest.mark.parametrize(

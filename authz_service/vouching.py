@@ -32,7 +32,9 @@ from authz_service.vouchers import ENDED, Voucher, VoucherStatus, Wanted, vouche
 PACKAGES_LIMIT: Final = 100
 """Of a voucher, and of a month's vouchers, where the programme's row sets no limit; of rupiah it is an entitlement."""
 VOUCHERS_LIMIT: Final = 100
-"""For one family and month: each decision about the family reads them."""
+"""For one family and month, of those that give something: each decision about the family reads them."""
+VOUCHERS_EVER_LIMIT: Final = 1_000
+"""For one family and month with those that were revoked unused: whoever vouches reads all of them."""
 _MOMENT: Final = timedelta(microseconds=1)
 
 _LOCKED: Final = """
@@ -197,7 +199,8 @@ def _end_of(month: date, terms: asyncpg.Record, now: datetime) -> datetime:
 def _require_room(extra: Extra, before: Sequence[Voucher], terms: asyncpg.Record) -> None:
     """One voucher, and all of the month together, are within their limits.
 
-    A live or waiting voucher counts with all that it gives, an ended one with what it still covers.
+    A live or waiting voucher counts with all that it gives, an ended one with what it still covers, and one that was
+    revoked unused not at all: mistakes must not use up a family's month.
     """
     limit = Extra(rupiah=terms["voucher_rupiah"], packages=terms["voucher_packages"])
     if not extra.is_within(limit):
@@ -205,11 +208,12 @@ def _require_room(extra: Extra, before: Sequence[Voucher], terms: asyncpg.Record
             f"one voucher gives at most {limit}", limit_amount=limit.rupiah, limit_packages=limit.packages
         )
     month_limit = Extra(rupiah=terms["month_rupiah"], packages=terms["month_packages"])
-    given = _sum(before)
-    if not (given + extra).is_within(month_limit) or len(before) >= VOUCHERS_LIMIT:
+    given, giving = _sum(before), sum(any(each.given) for each in before)
+    too_many = giving >= VOUCHERS_LIMIT or len(before) >= VOUCHERS_EVER_LIMIT
+    if too_many or not (given + extra).is_within(month_limit):
         raise VoucherMonthLimitExceeded(
-            f"the vouchers of a family and month give at most {month_limit}, and are at most {VOUCHERS_LIMIT};"
-            f" {len(before)} give {given}",
+            f"the vouchers of a family and month give at most {month_limit}, are at most {VOUCHERS_LIMIT}, and with"
+            f" those that were revoked unused at most {VOUCHERS_EVER_LIMIT}; {giving} of {len(before)} give {given}",
             limit_amount=month_limit.rupiah,
             limit_packages=month_limit.packages,
             given_amount=given.rupiah,

@@ -3,20 +3,22 @@
 What is wrong with a database becomes one sentence, `DatabaseUnusable`.
 """
 
+import asyncio
 import re
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 import asyncpg
 
+from authz_service.clock import monotonic_seconds
 from authz_service.settings import Settings
 
 if TYPE_CHECKING:
     from alembic.config import Config
-    from asyncpg.pool import PoolAcquireContext, PoolConnectionProxy
+    from asyncpg.pool import PoolConnectionProxy
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]"
 
@@ -33,6 +35,8 @@ _HOT_PLANS: Final = {
 """The two hot statements are planned once for all arrays: planning a batch of one takes longer than running it. They
 find every row by an index, also where a table was empty when they were planned."""
 _LIMITS: Final = "SELECT set_config('lock_timeout', $1, true), set_config('statement_timeout', $1, true)"
+_RELEASE_SECONDS: Final = 0.1
+"""A connection that was used until the last moment has so long to be given back; then it is dropped."""
 _MIGRATION_WAIT: Final = "60s"
 """How long a second `authz migrate` waits for the first; what a migration does has a shorter limit of its own."""
 
@@ -60,7 +64,8 @@ async def limit_waits(connection: Connection, settings: Settings) -> None:
 async def open_office_pool(settings: Settings, url: str) -> "OfficePool":
     """Connections for everything that is not the hot path; every wait for one, and on one, has a limit."""
     limit = f"{settings.office_statement_timeout_ms}ms"
-    limits = {"statement_timeout": limit, "lock_timeout": limit}
+    # Whoever is not heard of any more, as when the network was cut, must not keep a family locked.
+    limits = {"statement_timeout": limit, "lock_timeout": limit, "idle_in_transaction_session_timeout": limit}
     with _said_clearly(url):
         pool = OfficePool(settings, asyncpg_dsn(url), {**limits, "application_name": "authz-office"})
         await pool
@@ -68,7 +73,7 @@ async def open_office_pool(settings: Settings, url: str) -> "OfficePool":
 
 
 class OfficePool(asyncpg.Pool):
-    """A pool that gives up with TimeoutError when no connection comes free, also where the caller named no limit."""
+    """A pool whose connections are lent for a time, never for ever."""
 
     def __init__(self, settings: Settings, dsn: str, server_settings: dict[str, str]) -> None:
         super().__init__(
@@ -83,10 +88,25 @@ class OfficePool(asyncpg.Pool):
             timeout=settings.connect_timeout_seconds,
             server_settings={**_UTC, **server_settings},
         )
-        self._acquire_timeout_seconds = settings.office_acquire_timeout_seconds
+        self.deadline_seconds = settings.office_deadline_seconds
 
-    def acquire(self, *, timeout: float | None = None) -> "PoolAcquireContext[asyncpg.Record]":
-        return super().acquire(timeout=self._acquire_timeout_seconds if timeout is None else timeout)
+    @asynccontextmanager
+    async def lent(self, limit_seconds: float | None = None) -> AsyncIterator[Connection]:
+        """Within the limit (the office's where none is given) a connection comes free, is used and given back; else
+        TimeoutError, or what asyncpg says of a connection that is lost: it is dropped, and another made when needed.
+
+        Dropped and not cancelled: asyncpg would first wait for a server that says nothing to confirm that.
+        """
+        until = monotonic_seconds() + (self.deadline_seconds if limit_seconds is None else limit_seconds)
+        connection = await self.acquire(timeout=until - monotonic_seconds())
+        timer = asyncio.get_running_loop().call_later(until - monotonic_seconds(), connection.terminate)
+        try:
+            yield connection
+        finally:
+            timer.cancel()
+            # What was read or committed stays so, whatever becomes of the connection afterwards.
+            with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+                await self.release(connection, timeout=max(_RELEASE_SECONDS, until - monotonic_seconds()))
 
 
 async def require_schema(connection: Connection) -> None:

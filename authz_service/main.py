@@ -27,8 +27,8 @@ from authz_service.api.documentation import documented
 from authz_service.api.office import Office
 from authz_service.api.operations import operations
 from authz_service.api.pos import PosDoor
-from authz_service.clock import Clock, clock_from
-from authz_service.database import DatabaseUnusable, connect_hot, open_office_pool, require_schema
+from authz_service.clock import Clock, clock_from, monotonic_seconds
+from authz_service.database import DatabaseUnusable, OfficePool, connect_hot, open_office_pool, require_schema
 from authz_service.idempotency import Hint
 from authz_service.keys import Keys
 from authz_service.lanes import Lane
@@ -50,7 +50,7 @@ SELECT concat_ws('-', (SELECT system_identifier FROM pg_control_system()),
 class Running:
     """What is open while the service runs."""
 
-    pool: asyncpg.Pool
+    pool: OfficePool
     lanes: list[Lane]
     tasks: list["asyncio.Task[None]"]
     door: PosDoor
@@ -60,12 +60,13 @@ class Running:
         """Every task lives, every lane has its connection, and the database answers."""
         if any(task.done() for task in self.tasks):
             return False
+        until = monotonic_seconds() + self.limit_seconds
         try:
             async with asyncio.timeout(self.limit_seconds):
                 for lane in self.lanes:
                     await lane.connected()
-                async with self.pool.acquire() as connection:
-                    return bool(await connection.fetchval("SELECT true"))
+            async with self.pool.lent(until - monotonic_seconds()) as connection:
+                return bool(await connection.fetchval("SELECT true"))
         except (DatabaseUnusable, asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
             return False
 
@@ -123,7 +124,7 @@ async def _start(settings: Settings, framework: FastAPI, stack: AsyncExitStack) 
     url = settings.database_url.get_secret_value()
     pool = await open_office_pool(settings, url)
     stack.push_async_callback(_close_pool, pool, settings.shutdown_seconds)
-    async with pool.acquire() as connection:
+    async with pool.lent() as connection:
         await require_schema(connection)
         epoch = await connection.fetchval(_EPOCH)
     registry = Registry(pool, settings.registry_reload_seconds)

@@ -16,6 +16,7 @@ import asyncpg
 import structlog
 
 from authz_service.clock import monotonic_seconds
+from authz_service.database import OfficePool
 from authz_service.rules.facts import Ceiling, MonthCap, Product, Programme, Shop, Terminal
 from authz_service.vocabulary import (
     AboveCeiling,
@@ -57,7 +58,7 @@ class Principal:
 class Registry:
     """The cache; one per process."""
 
-    def __init__(self, pool: asyncpg.Pool, reload_seconds: float) -> None:
+    def __init__(self, pool: OfficePool, reload_seconds: float) -> None:
         self._pool = pool
         self._reload_seconds = reload_seconds
         self._references: dict[ProgrammeId, Reference] = {}
@@ -72,11 +73,11 @@ class Registry:
     def programmes(self) -> list[ProgrammeId]:
         return list(self._references)
 
-    async def principal(self, key_digest: bytes) -> Principal | None:
+    async def principal(self, key_digest: bytes, limit_seconds: float | None = None) -> Principal | None:
         """Who has this key. A key nobody has is looked for in the database at most once in `reload_seconds`."""
         known = self._principals.get(key_digest)
         if known is None and monotonic_seconds() - self._looked_at >= self._reload_seconds:
-            await self.load()
+            await self.load(limit_seconds)
             known = self._principals.get(key_digest)
         return known
 
@@ -85,7 +86,7 @@ class Registry:
         while True:
             await asyncio.sleep(self._reload_seconds)
             try:
-                async with self._pool.acquire() as connection:
+                async with self._pool.lent() as connection:
                     rows = await connection.fetch("SELECT programme_id, version FROM reference")
                 if {row["programme_id"]: row["version"] for row in rows} != {
                     programme_id: reference.version for programme_id, reference in self._references.items()
@@ -94,30 +95,40 @@ class Registry:
             except Exception as fault:  # noqa: BLE001  (this loop must outlive whatever goes wrong in one round)
                 log.warning("registry_not_followed", error=type(fault).__name__)
 
-    async def load(self) -> None:
-        """Every programme is cached as the database has it now; readers who come together share one read."""
+    async def load(self, limit_seconds: float | None = None) -> None:
+        """Every programme is cached as the database has it now; readers who come together share one read.
+
+        The limit, the office's where none is given, is for the wait as well as for the read; then TimeoutError.
+        """
         asked = monotonic_seconds()
-        async with self._loading:
+        limit = self._pool.deadline_seconds if limit_seconds is None else limit_seconds
+        await asyncio.wait_for(self._loading.acquire(), limit)
+        try:
             if self._looked_at >= asked:
                 return
-            started = monotonic_seconds()
-            async with (
-                self._pool.acquire() as connection,
-                connection.transaction(isolation="repeatable_read", readonly=True),
-            ):
-                references = await _read(connection, self._references)
-            self._references = references
-            self._principals = {
-                digest: Principal(
-                    programme_id=programme_id,
-                    terminal_id=terminal.terminal_id,
-                    merchant_id=terminal.merchant_id,
-                    key_digest=digest,
-                )
-                for programme_id, reference in references.items()
-                for digest, terminal in reference.terminals.items()
-            }
-            self._looked_at = started
+            await self._load(asked + limit - monotonic_seconds())
+        finally:
+            self._loading.release()
+
+    async def _load(self, limit_seconds: float) -> None:
+        started = monotonic_seconds()
+        async with (
+            self._pool.lent(limit_seconds) as connection,
+            connection.transaction(isolation="repeatable_read", readonly=True),
+        ):
+            references = await _read(connection, self._references)
+        self._references = references
+        self._principals = {
+            digest: Principal(
+                programme_id=programme_id,
+                terminal_id=terminal.terminal_id,
+                merchant_id=terminal.merchant_id,
+                key_digest=digest,
+            )
+            for programme_id, reference in references.items()
+            for digest, terminal in reference.terminals.items()
+        }
+        self._looked_at = started
 
 
 async def _read(connection: Any, known: Mapping[ProgrammeId, Reference]) -> dict[ProgrammeId, Reference]:

@@ -65,7 +65,9 @@ class Settings(BaseSettings):
     office_statement_timeout_ms: int = 5_000
     office_lock_timeout_ms: int = 1_500
     """How long a companion's or operator's change waits for a family, or for the same request sent twice."""
-    office_acquire_timeout_seconds: float = 2.0
+    office_deadline_seconds: float = 6.0
+    """So long one use of such a connection may take, the wait for it included, also where the server says nothing: its
+    own `office_statement_timeout_ms`, and some time to hear of it. A till's own read has `deadline_seconds`."""
     audit_statement_timeout_ms: int = 300_000
     """For one invariant of the books; a million families take less than a minute."""
 
@@ -94,6 +96,8 @@ class Settings(BaseSettings):
     sweep_families: int = 100
     due_changes: int = 100
     """Families whose dated change is written in one round of the sweeper; decisions follow it without that."""
+    due_changes_seconds: float = 30.0
+    """So long one such round may have its connection; what it has not written by then, the next one does."""
     shutdown_seconds: float = 5.0
 
     @field_validator("redis_url")

@@ -12,6 +12,7 @@ import asyncpg
 import structlog
 
 from authz_service.clock import Clock, monotonic_seconds
+from authz_service.database import OfficePool
 from authz_service.registry import Principal
 from authz_service.requests import Expiry
 from authz_service.roll.due import apply_due
@@ -38,7 +39,7 @@ class Sweeper:
 
     settings: Settings
     room: WaitingRoom
-    pool: asyncpg.Pool
+    pool: OfficePool
     clock: Clock
     chance: Chance
 
@@ -47,7 +48,7 @@ class Sweeper:
         while True:
             await asyncio.sleep(self.settings.sweep_seconds)
             try:
-                async with self.pool.acquire() as connection:
+                async with self.pool.lent() as connection:
                     programmes = [row[0] for row in await connection.fetch("SELECT programme_id FROM programme")]
                 for programme_id in programmes:
                     swept[programme_id] = await self.sweep(programme_id, swept.get(programme_id, _BEGINNING))
@@ -57,7 +58,7 @@ class Sweeper:
 
     async def sweep(self, programme_id: ProgrammeId, since: datetime) -> datetime:
         """At most `sweep_families` families are visited; everything up to the returned instant is written."""
-        async with self.pool.acquire() as connection:
+        async with self.pool.lent() as connection:
             now = self.clock.at(await connection.fetchval("SELECT clock_timestamp()"))
             due = await connection.fetch(_DUE, programme_id, since, now, self.settings.sweep_families)
         for start in range(0, len(due), self.settings.waiting_per_terminal):
@@ -69,8 +70,8 @@ class Sweeper:
         return since if len(due) == self.settings.sweep_families else now
 
     async def change_families(self, programme_id: ProgrammeId) -> None:
-        """The changes of at most `due_changes` families whose day has come are written."""
-        async with self.pool.acquire() as connection:
+        """The changes of at most `due_changes` families whose day has come are written, each by itself."""
+        async with self.pool.lent(self.settings.due_changes_seconds) as connection:
             written = await apply_due(
                 connection,
                 programme_id=programme_id,

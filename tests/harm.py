@@ -1,6 +1,7 @@
 """What tests do harm with: wires that are cut, stopped or held, servers that are killed, locks that somebody keeps."""
 
 import asyncio
+import os
 import subprocess
 import tempfile
 from collections.abc import AsyncIterator
@@ -8,6 +9,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppres
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
+from signal import SIGCONT, SIGSTOP
 from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
 
@@ -226,6 +228,35 @@ class Valkey:
 def address_of(world: World) -> str:
     assert world.settings.database_url is not None
     return world.settings.database_url.get_secret_value()
+
+
+@asynccontextmanager
+async def silent_postgresql(world: World) -> AsyncIterator[None]:
+    """The server of this run's tests, with all its processes, takes what it is sent and answers after the block."""
+    backend = await world.database.fetchval("SELECT pg_backend_pid()")
+    postmaster = _parent(backend)
+    processes = [
+        postmaster,
+        *(int(each.name) for each in _PROCESSES.glob("[0-9]*") if _parent(each.name) == postmaster),
+    ]
+    try:
+        for process in processes:
+            os.kill(process, SIGSTOP)
+        yield
+    finally:
+        for process in processes:
+            with suppress(ProcessLookupError):
+                os.kill(process, SIGCONT)
+
+
+_PROCESSES = Path("/proc")
+
+
+def _parent(process: int | str) -> int:
+    """0 where the process has just ended."""
+    with suppress(OSError):
+        return int((_PROCESSES / str(process) / "stat").read_text().rpartition(")")[2].split()[1])
+    return 0
 
 
 @asynccontextmanager

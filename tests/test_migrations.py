@@ -178,9 +178,10 @@ async def test_the_hot_connection_waits_for_no_lock_longer_than_its_limit(databa
 
 
 async def test_the_office_pool_gives_up_when_no_connection_comes_free(database_url: str) -> None:
-    pool = await open_office_pool(Settings(office_pool_size=1, office_acquire_timeout_seconds=0.05), database_url)
-    async with pool.acquire() as connection:
+    pool = await open_office_pool(Settings(office_pool_size=1), database_url)
+    async with pool.lent() as connection:
         assert await connection.fetchval("SHOW statement_timeout") == "5s"
         with pytest.raises(TimeoutError):
-            await pool.fetchval("SELECT 1")
+            async with pool.lent(0.05):
+                pass
     await pool.close()

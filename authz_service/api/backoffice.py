@@ -103,7 +103,7 @@ async def _list_vouchers(here: Here, caller: Anyone, asked: Annotated[VoucherFil
         after=asked.after,
         limit=asked.limit + 1,
     )
-    async with here.pool.acquire() as connection:
+    async with here.pool.lent() as connection:
         found = await vouchers(connection, caller.programme_id, wanted, await here.now(connection))
     return as_response(told(OK, page([voucher_as_shown(each, zone) for each in found], asked.limit)))
 
@@ -121,7 +121,7 @@ async def _get_voucher(here: Here, caller: Anyone, voucher_id: str) -> Response:
     _require_id(voucher_id)
     zone = await here.zone(caller)
     async with (
-        here.pool.acquire() as connection,
+        here.pool.lent() as connection,
         connection.transaction(isolation="repeatable_read", readonly=True),
     ):
         voucher = await _found(connection, caller, voucher_id, await here.now(connection))
@@ -196,7 +196,7 @@ async def _found(connection: Connection, caller: Caller, voucher_id: str, now: d
 async def _list_beneficiaries(here: Here, caller: Companion, asked: Annotated[FamilyFilters, Query()]) -> Response:
     """What is left to each family, so that its companion can choose whom to vouch for."""
     reference = await here.reference(caller)
-    async with here.pool.acquire() as connection:
+    async with here.pool.lent() as connection:
         document = await own_families(connection, caller, asked.after, asked.limit, here.clock, reference)
     return as_response(told(OK, document))
 
@@ -226,7 +226,7 @@ async def _list_authorisations(
         created_from=asked.created_from,
         created_to=asked.created_to,
     )
-    async with here.pool.acquire() as connection:
+    async with here.pool.lent() as connection:
         document = await authorisations(connection, caller.programme_id, sought, here.clock)
     return as_response(told(OK, document))
 
@@ -243,7 +243,7 @@ async def _explain_authorisation(here: Here, caller: Operator, authorization_id:
     """The same long afterwards, whatever has changed since; only `now` and `rules_agree` follow time."""
     if not may_be_an_id(authorization_id):
         raise NoSuchAuthorisation("there is no such authorisation")
-    async with here.pool.acquire() as connection:
+    async with here.pool.lent() as connection:
         document = await explanation_document(connection, caller.programme_id, authorization_id, here.clock)
     if document is None:
         raise NoSuchAuthorisation("the programme has no such authorisation")

@@ -23,7 +23,7 @@ from authz_service.answers import Answer, Document
 from authz_service.api.arrival import Arrived, body_of, head_of, idempotency_key, problem_answer
 from authz_service.api.bodies import parse, query_invalid
 from authz_service.clock import Clock, monotonic_seconds
-from authz_service.database import Connection
+from authz_service.database import Connection, OfficePool
 from authz_service.idempotency import fingerprint
 from authz_service.keys import Keys
 from authz_service.metrics import count_answer
@@ -45,7 +45,7 @@ class Office:
     settings: Settings
     keys: Keys
     registry: Registry
-    pool: asyncpg.Pool
+    pool: OfficePool
     clock: Clock
     chance: Chance
     new_request_id: Callable[[], str]
@@ -54,7 +54,7 @@ class Office:
         """Whose key the request came with; looked up each time, so that a revoked key opens nothing."""
         if (token := head.token) is None:
             raise KeyUnknown("send Authorization: Bearer <key of a companion or an operator>")
-        async with self.pool.acquire() as connection:
+        async with self.pool.lent() as connection:
             caller = await caller_of(connection, self.keys, token)
         if caller is not None:
             return caller
@@ -85,7 +85,7 @@ class Office:
             request_id=head.request_id,
         )
         limit = self.settings.office_lock_timeout_ms
-        async with self.pool.acquire() as connection:
+        async with self.pool.lent() as connection:
             return as_response(await once(connection, keyed, work, clock=self.clock, lock_timeout_ms=limit))
 
     async def body(self, request: Request, adapter: TypeAdapter[T], *, optional: bool = False) -> T:

@@ -29,6 +29,7 @@ from authz_service.api.arrival import (
 from authz_service.api.bodies import parse
 from authz_service.catalogue import catalogue
 from authz_service.clock import Clock, monotonic_seconds
+from authz_service.database import OfficePool
 from authz_service.history import authorisation_document
 from authz_service.idempotency import fingerprint
 from authz_service.keys import Keys
@@ -83,7 +84,7 @@ class PosDoor:
     keys: Keys
     registry: Registry
     room: WaitingRoom
-    pool: asyncpg.Pool
+    pool: OfficePool
     clock: Clock
     new_request_id: Callable[[], str]
 
@@ -178,7 +179,7 @@ class PosDoor:
             raise NotFound("there is no such authorisation")
         zone = self.registry.reference(principal.programme_id).programme.zone
         key = (principal.programme_id, authorisation_id, principal.merchant_id)
-        async with self.pool.acquire() as connection:
+        async with self.pool.lent(self._time_left(arrived)) as connection:
             document = await authorisation_document(connection, key, self.clock, zone)
         if document is None:
             raise NotFound("this shop has no such authorisation")
@@ -187,7 +188,7 @@ class PosDoor:
     async def _catalogue(self, arrived: Arrived) -> tuple[str, Answer, Headers]:
         principal = await self._principal(arrived)
         reference = self.registry.reference(principal.programme_id)
-        async with self.pool.acquire() as connection:
+        async with self.pool.lent(self._time_left(arrived)) as connection:
             now = self.clock.at(await connection.fetchval("SELECT clock_timestamp()"))
         shop = reference.shops.get(principal.merchant_id)
         today = now.astimezone(reference.programme.zone).date()
@@ -200,10 +201,15 @@ class PosDoor:
     async def _principal(self, arrived: Arrived) -> Principal:
         if (token := arrived.token) is None:
             raise Unauthenticated("send Authorization: Bearer <terminal key>")
-        principal = await self.registry.principal(self.keys.terminal_key_digest(token))
+        digest = self.keys.terminal_key_digest(token)
+        principal = await self.registry.principal(digest, self._time_left(arrived))
         if principal is None:
             raise Unauthenticated("no terminal has this key")
         return principal
+
+    def _time_left(self, arrived: Arrived) -> float:
+        """Of a read, which is whole with its head."""
+        return arrived.since + self.settings.deadline_seconds - monotonic_seconds()
 
 
 def _is_of_the_back_office(arrived: Arrived) -> bool:

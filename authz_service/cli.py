@@ -54,7 +54,7 @@ def serve_command(
     """Serves terminals on AUTHZ_HOST:AUTHZ_PORT, with DATABASE_URL and REDIS_URL or with embedded servers."""
     if parent:
         end_with(parent)
-    with refusals(), servers(sandbox=sandbox) as settings:
+    with refusals(), servers(sandbox=sandbox, joins=False) as settings:
         require_free_port(settings.host, settings.port)
         asyncio.run(_usable(settings))
         serve(settings)
@@ -63,7 +63,7 @@ def serve_command(
 @app.command("migrate")
 def migrate_command() -> None:
     """Brings the database to the newest schema."""
-    with refusals(), servers(sandbox=True) as settings:
+    with refusals(), servers(sandbox=True, begins=True) as settings:
         migrate(url_of(settings))
         console.print("The database has the newest schema.")
 

@@ -7,6 +7,7 @@ password: their sockets stand in a directory that only their own user may enter.
 
 import ctypes
 import fcntl
+import json
 import os
 import pwd
 import shutil
@@ -14,7 +15,8 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from functools import partial
 from hashlib import sha256
 from importlib.util import find_spec
 from pathlib import Path
@@ -26,6 +28,7 @@ from typing import Final, Never
 from urllib.parse import quote
 
 CLAIM_SECONDS: Final = 0.3  # a launcher killed a moment ago may still hold its claim
+JOIN_SECONDS: Final = 30.0  # another launcher may be starting its servers just now
 ORPHANS_SECONDS: Final = 10.0  # PostgreSQL, told to quit, kills its own children after five
 START_SECONDS: Final = 60.0  # after a crash PostgreSQL first replays up to 1 GB of its log
 STOP_SECONDS: Final = 20.0
@@ -63,11 +66,53 @@ def embedded_servers(data_dir: Path, *, durable: bool = True) -> Iterator[Server
             ground.running(SIGINT, SIGQUIT, programs / "postgres", "-D", cluster, "-k", ground.run_dir, *options),
             ground.running(SIGTERM, SIGKILL, valkey, "--save", "", *_VALKEY.split()),
         ):
-            yield Servers(
+            started = Servers(
                 database_url=f"postgresql://authz@/authz?host={quote(str(ground.run_dir))}&port=5432",
                 redis_url=f"unix://{quote(str(ground.run_dir))}/valkey.sock",
                 postgres_bin=programs,
             )
+            with _told(data_dir.resolve() / "servers.json", started):
+                yield started
+
+
+def has_cluster(data_dir: Path) -> bool:
+    """Whether servers that are started on `data_dir` find what earlier ones were given."""
+    return (data_dir / "postgres.made").exists()
+
+
+def servers_of_another(data_dir: Path) -> Servers | None:
+    """What another process runs on `data_dir`, to be used as long as that goes on; None where nobody is at work."""
+    told, lock = data_dir / "servers.json", data_dir / "launcher.lock"
+    try:
+        with lock.open() as launcher:
+            # Shared: of several who look, none is in the other's way.
+            is_free = partial(_locks, launcher.fileno(), fcntl.LOCK_SH)
+            if not is_free():
+                _within(JOIN_SECONDS, lambda: told.exists() or is_free())
+            if is_free():
+                return None
+            found = json.loads(told.read_text())
+    except FileNotFoundError:
+        if not lock.exists():
+            return None
+        raise EmbeddedError(f"Another process starts or stops its servers in {data_dir}: try again.") from None
+    except OSError as error:
+        raise EmbeddedError(f"Cannot read in {data_dir}: {error.strerror}.") from error
+    return Servers(**found | {"postgres_bin": Path(found["postgres_bin"])})
+
+
+@contextmanager
+def _told(file: Path, servers: Servers) -> Iterator[None]:
+    """Whoever may read `file`, which is this user alone, finds the servers."""
+    draft = file.with_suffix(".new")
+    draft.unlink(missing_ok=True)
+    draft.touch(mode=0o600)
+    draft.write_text(json.dumps(asdict(servers), default=str))
+    draft.replace(file)
+    try:
+        yield
+    finally:
+        file.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -83,6 +128,7 @@ def _claimed(data_dir: Path) -> Iterator["_Ground"]:
             launcher.seek(0)
             pid = launcher.read().strip() or "unknown"
             raise EmbeddedError(f"Another process (pid {pid}) is using {data_dir}: stop it, or set AUTHZ_DATA_DIR.")
+        (data_dir / "servers.json").unlink(missing_ok=True)  # of a launcher that was killed
         launcher.truncate(0)
         print(os.getpid(), file=launcher, flush=True)
         if not _within(ORPHANS_SECONDS, lambda: _locks(servers.fileno())):
@@ -109,9 +155,9 @@ def _within(limit_seconds: float, is_true: Callable[[], bool]) -> bool:
     return answer
 
 
-def _locks(file: int) -> bool:
+def _locks(file: int, how: int = fcntl.LOCK_EX) -> bool:
     with suppress(BlockingIOError):
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(file, how | fcntl.LOCK_NB)
         return True
     return False
 

@@ -39,7 +39,10 @@ def test_the_demo_plays_the_quarter_serves_today_and_its_curl_gets_an_approval(t
         first, again = (_pasted(report[report.index("curl -s") :]) for _ in range(2))
         assert (first["decision"], first["approved_amount"]) == ("approved", 107000)
         assert again == first
-        vouched = _pasted(_voucher_of_the_readme(tmp_path, port))
+        session = _session_of_the_readme(tmp_path, port)
+        assert "operator Meja pengaduan" in session
+        assert '"decision": "declined"' in session
+        vouched = json.loads(session[session.rindex('{"id":"vch_') :])
         assert (vouched["status"], vouched["extra_amount"]) == ("live", 300000)
         with urlopen(f"http://127.0.0.1:{port}/docs", timeout=20) as answer:
             page = answer.read().decode()
@@ -79,15 +82,22 @@ def _pasted(command: str) -> dict[str, Any]:
     return answer
 
 
-def _voucher_of_the_readme(directory: Path, port: int) -> str:
-    """The README's commands, for this demo's port and folder."""
+def _session_of_the_readme(directory: Path, port: int) -> str:
+    """What the README's commands say, for this demo's port and folder; nothing of them fails."""
     readme = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
-    command = readme.partition("## Vouching")[2].split("```")[1].strip()
-    here = {".venv/bin/python": sys.executable, "var/demo": str(directory / "demo"), ":8000": f":{port}"}
+    commands = readme.partition("## An operator's session")[2].split("```")[1].strip()
+    here = {
+        ".venv/bin/authz": f"{sys.executable} -m authz_service.cli",
+        ".venv/bin/python": sys.executable,
+        "var/demo": str(directory / "demo"),
+        ":8000": f":{port}",
+    }
     for there, instead in here.items():
-        assert there in command
-        command = command.replace(there, instead)
-    return command
+        assert there in commands
+        commands = commands.replace(there, instead)
+    # As typed, with nothing set that a reader has not set.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("AUTHZ_")}
+    return subprocess.check_output(["sh", "-euc", commands], env=environment, text=True, timeout=60)
 
 
 def _runs_on_the_same_directory(directory: Path) -> tuple[int, bool]:

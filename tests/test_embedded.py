@@ -20,7 +20,7 @@ from redis.asyncio import Redis
 from sqlalchemy import make_url, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from authz_service.embedded import EmbeddedError, Servers, embedded_servers
+from authz_service.embedded import EmbeddedError, Servers, embedded_servers, servers_of_another
 
 pytestmark = pytest.mark.timeout(60)
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc, and at orphans, which others may leave")
@@ -137,6 +137,69 @@ def test_a_second_start_is_refused_at_once_and_names_the_first(launchers: ExitSt
     with pytest.raises(EmbeddedError, match=rf"^Another process \(pid {launcher.pid}\) is using {data_dir}: "):
         embedded_servers(data_dir).__enter__()
     assert monotonic() - started < 3
+
+
+async def test_an_operators_command_joins_the_servers_that_another_process_runs(
+    launchers: ExitStack, data_dir: Path
+) -> None:
+    """As beside `authz serve`: nothing is started, and what runs is not stopped."""
+    launcher, servers = _launched(launchers, data_dir)
+    found = servers_of_another(data_dir)
+    assert found is not None
+    assert (found.database_url, found.redis_url) == (servers.database_url, servers.redis_url)
+    assert (found.postgres_bin / "psql").exists()
+    assert stat.S_IMODE((data_dir / "servers.json").stat().st_mode) == 0o600
+    assert _authz(data_dir, "migrate") == (0, "The database has the newest schema.\n", "")
+    refused = "authz: No programme is enrolled: there are no books to check.\n"
+    assert _authz(data_dir, "ledger", "check") == (1, "", refused)
+    assert await _value(servers, "SELECT count(*) FROM programme") == 0
+    assert _authz(data_dir, "serve")[2].startswith(f"authz: Another process (pid {launcher.pid}) is using {data_dir}: ")
+    launchers.close()
+    assert servers_of_another(data_dir) is None
+    assert not (data_dir / "servers.json").exists()
+
+
+@on_linux
+async def test_what_a_killed_launcher_told_is_not_believed(launchers: ExitStack, data_dir: Path) -> None:
+    launcher, _ = _launched(launchers, data_dir)
+    launcher.send_signal(signal.SIGKILL)
+    launcher.wait()
+    assert (data_dir / "servers.json").exists()
+    assert servers_of_another(data_dir) is None
+    with embedded_servers(data_dir, durable=False):  # waits for what the killed one left to be gone
+        pass
+
+
+@pytest.mark.parametrize("command", [("ledger", "check"), ("enrol", "samarinda-2024"), ("serve", "--sandbox")])
+def test_where_there_is_no_database_none_is_made_only_to_say_that_it_is_empty(
+    data_dir: Path, command: tuple[str, ...]
+) -> None:
+    status, _, said = _authz(data_dir, *command)
+    assert status == 1
+    assert said == (
+        f"authz: There is no database in {data_dir} yet. For one of your own run `authz migrate` and"
+        " `authz enrol samarinda-2024`, or give DATABASE_URL and REDIS_URL.\n"
+    )
+    assert not data_dir.exists()
+
+
+def test_where_the_demos_database_is_near_it_is_named(launchers: ExitStack, data_dir: Path) -> None:
+    _launched(launchers, data_dir / "demo")
+    assert f"For that of `authz demo` set AUTHZ_DATA_DIR={data_dir}/demo; " in _authz(data_dir, "ledger", "check")[2]
+
+
+def _authz(data_dir: Path, *command: str) -> tuple[int, str, str]:
+    """Its exit code and what it says, as an operator sees it who has set nothing but the data directory."""
+    environment = {name: value for name, value in os.environ.items() if name not in {"DATABASE_URL", "REDIS_URL"}}
+    done = subprocess.run(
+        [sys.executable, "-m", "authz_service.cli", *command],
+        env={**environment, "AUTHZ_DATA_DIR": str(data_dir)},
+        capture_output=True,
+        text=True,
+        timeout=40,
+        check=False,
+    )
+    return done.returncode, done.stdout, done.stderr
 
 
 @on_linux

@@ -4,8 +4,9 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from datetime import datetime
+from pathlib import Path
 from typing import Final
 
 import asyncpg
@@ -19,7 +20,7 @@ from authz_service.closing import BooksDoNotTie, ClosingRefused
 from authz_service.closing_statement import NotClosedYet, StatementNotWritten
 from authz_service.database import DatabaseUnusable, connect_office, require_schema
 from authz_service.demo.town import DemoFailedError
-from authz_service.embedded import EmbeddedError, embedded_servers
+from authz_service.embedded import EmbeddedError, embedded_servers, has_cluster, servers_of_another
 from authz_service.enrolment.edition import EnrolmentRefused
 from authz_service.ledger.entries import BooksBusy
 from authz_service.payouts import PayoutRefused
@@ -35,6 +36,11 @@ REFUSALS: Final = (
     *(BooksBusy, BooksDoNotTie, ClosingRefused, NotClosedYet, PayoutRefused, StatementNotWritten),
     *(RollRefused, TermsRefused, AccessRefused),
 )
+_LOST: Final = (
+    *(asyncpg.PostgresConnectionError, asyncpg.AdminShutdownError, asyncpg.CrashShutdownError),
+    ConnectionError,
+)
+"""As when another process ends whose embedded servers the command had joined."""
 
 
 @asynccontextmanager
@@ -44,6 +50,8 @@ async def office(settings: Settings) -> AsyncIterator["asyncpg.Connection[asyncp
     try:
         await require_schema(connection)
         yield connection
+    except _LOST as lost:
+        raise DatabaseUnusable("The database went away: look what is done before you give the command again.") from lost
     finally:
         await connection.close()
 
@@ -64,8 +72,12 @@ async def now_of(connection: "asyncpg.Connection[asyncpg.Record]", settings: Set
 
 
 @contextmanager
-def servers(*, sandbox: bool) -> Iterator[Settings]:
-    """The settings with both addresses: the given ones, or those of embedded servers below `data_dir`."""
+def servers(*, sandbox: bool, joins: bool = True, begins: bool = False) -> Iterator[Settings]:
+    """The settings with both addresses: the given ones, or those of embedded servers below `data_dir`.
+
+    A command `joins` those that another process runs there, as `make demo` does, and only one that `begins` a database
+    makes a cluster where there is none.
+    """
     settings = settings_given()
     if (settings.database_url is None) != (settings.redis_url is None):
         raise NotServedError("Give DATABASE_URL and REDIS_URL, or neither for embedded servers.")
@@ -74,9 +86,24 @@ def servers(*, sandbox: bool) -> Iterator[Settings]:
             raise NotServedError("AUTHZ_ROOT_KEY is the public sandbox key: set a secret one, or say --sandbox.")
         yield settings
         return
-    with embedded_servers(settings.data_dir) as started:
-        os.environ.update({"DATABASE_URL": started.database_url, "REDIS_URL": started.redis_url})
+    directory = settings.data_dir.resolve()
+    with ExitStack() as stack:
+        found = servers_of_another(directory) if joins else None
+        if found is None:
+            if not begins and not has_cluster(directory):
+                raise NotServedError(_nothing_in(directory))
+            found = stack.enter_context(embedded_servers(directory))
+        os.environ.update({"DATABASE_URL": found.database_url, "REDIS_URL": found.redis_url})
         yield settings_given()
+
+
+def _nothing_in(directory: Path) -> str:
+    demo = directory / "demo"
+    helps = f"For that of `authz demo` set AUTHZ_DATA_DIR={demo}; for" if has_cluster(demo) else "For"
+    return (
+        f"There is no database in {directory} yet. {helps} one of your own run `authz migrate` and `authz enrol"
+        " samarinda-2024`, or give DATABASE_URL and REDIS_URL."
+    )
 
 
 def settings_given() -> Settings:

@@ -84,7 +84,7 @@ class _Stage:
             await end_programme(self.settings.model_copy(update=stores), tills.programme_id, clock, self.console)
         await self._check(EDITION, clock.estimate())
         again = f"AUTHZ_DATA_DIR={self.settings.data_dir} .venv/bin/authz ledger check"
-        self.console.print(f"To check the books again once this has ended: {again}", soft_wrap=True, highlight=False)
+        self.console.print(f"To check the books again: {again}", soft_wrap=True, highlight=False)
 
     async def serve_today(self) -> None:
         """Until Ctrl-C. Its shops never close, so that the printed purchase is approved at night, too."""

@@ -13,6 +13,7 @@ from typing import Final
 
 from authz_service.database import Connection
 from authz_service.keys import KEY_ID, Keys
+from authz_service.orders import OrderKind, keep_order
 from authz_service.vocabulary import CHANCE_BYTES, Chance, CompanionId, OperatorId, ProgrammeId, new_id
 
 KEY_BYTES: Final = 32
@@ -110,14 +111,18 @@ async def caller_of(connection: Connection, keys: Keys, token: str) -> Caller | 
 
 
 async def add_operator(
-    connection: Connection, programme_id: ProgrammeId, label: str, *, now: datetime, chance: Chance
+    connection: Connection, programme_id: ProgrammeId, label: str, *, actor: str, now: datetime, chance: Chance
 ) -> OperatorId:
     """The programme has an operator of that label; it has no key yet."""
     if not label.isprintable() or not 1 <= len(label.strip()) == len(label) <= LABEL_LIMIT:
         raise AccessRefused(f"A label is an office or a desk in 1 to {LABEL_LIMIT} printable characters.")
     operator_id = OperatorId(new_id("opr", now, chance(CHANCE_BYTES)))
-    if await connection.execute(_ADD_OPERATOR, programme_id, operator_id, label) != "INSERT 0 1":
-        raise AccessRefused(f"{programme_id} has an operator {label} already.")
+    detail = {"operator_id": operator_id, "label": label}
+    async with connection.transaction():
+        if await connection.execute(_ADD_OPERATOR, programme_id, operator_id, label) != "INSERT 0 1":
+            raise AccessRefused(f"{programme_id} has an operator {label} already.")
+        kind = OrderKind.OPERATOR_ADDED
+        await keep_order(connection, programme_id, kind, actor=actor, now=now, chance=chance, detail=detail)
     return operator_id
 
 
@@ -128,6 +133,7 @@ async def issue(
     holder: Holder,
     *,
     mark: str,
+    actor: str,
     now: datetime,
     chance: Chance,
 ) -> str:
@@ -136,7 +142,13 @@ async def issue(
     kind = "companion" if holder.is_companion else "operator"
     key = f"{mark}_{kind}_{chance(KEY_BYTES).hex()}"
     companion_id, operator_id = (principal_id, None) if holder.is_companion else (None, principal_id)
-    await connection.execute(_ISSUE, programme_id, keys.access_key_digest(key), KEY_ID, companion_id, operator_id, now)
+    digest = keys.access_key_digest(key)
+    detail = {"to": principal_id, "label": holder.label}
+    async with connection.transaction():
+        await connection.execute(_ISSUE, programme_id, digest, KEY_ID, companion_id, operator_id, now)
+        await keep_order(
+            connection, programme_id, OrderKind.KEY_ISSUED, actor=actor, now=now, chance=chance, detail=detail
+        )
     return key
 
 
@@ -154,14 +166,26 @@ async def issued(connection: Connection, programme_id: ProgrammeId) -> list[Issu
 
 
 async def revoke(
-    connection: Connection, programme_id: ProgrammeId, holder: Holder, number: int | None, *, now: datetime
+    connection: Connection,
+    programme_id: ProgrammeId,
+    holder: Holder,
+    number: int | None,
+    *,
+    actor: str,
+    now: datetime,
+    chance: Chance,
 ) -> int:
     """The holder's key of that number (all of them without one) opens nothing any more; how many that were."""
     principal_id = await _principal(connection, programme_id, holder)
-    done = await connection.execute(_REVOKE, programme_id, principal_id, number, now)
-    if not (revoked := int(done.rpartition(" ")[2])):
-        which = "live key" if number is None else f"live key {number}"
-        raise AccessRefused(f"The {holder} has no {which}.")
+    async with connection.transaction():
+        done = await connection.execute(_REVOKE, programme_id, principal_id, number, now)
+        if not (revoked := int(done.rpartition(" ")[2])):
+            which = "live key" if number is None else f"live key {number}"
+            raise AccessRefused(f"The {holder} has no {which}.")
+        detail = {"of": principal_id, "label": holder.label, "number": number, "keys": revoked}
+        await keep_order(
+            connection, programme_id, OrderKind.KEY_REVOKED, actor=actor, now=now, chance=chance, detail=detail
+        )
     return revoked
 
 

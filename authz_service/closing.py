@@ -20,6 +20,7 @@ from authz_service.last_sweep import sweep_to_the_end
 from authz_service.ledger.accounts import CLEARING, UNALLOCATED
 from authz_service.ledger.entries import alone_with, enter, one_snapshot, said_clearly
 from authz_service.ledger.postings import Transfer, left_over, returned_to_the_sponsor
+from authz_service.orders import OrderKind, keep_order
 from authz_service.payouts import Payable, payables
 from authz_service.settings import Settings
 from authz_service.vocabulary import (
@@ -102,6 +103,7 @@ async def close(
     programme_id: ProgrammeId,
     *,
     reason: str,
+    actor: str,
     clock: Clock,
     chance: Chance,
 ) -> Closed:
@@ -114,7 +116,7 @@ async def close(
     closed_now = False
     async with alone_with(connection, settings, programme_id):
         if not await _is_closed(connection, programme_id):
-            await _close(connection, programme_id, reason, clock, chance)
+            await _close(connection, programme_id, reason, actor, clock, chance)
             closed_now = True
     return Closed(statement=await closing_statement(connection, settings, programme_id), now=closed_now)
 
@@ -134,7 +136,9 @@ async def what_is_open(connection: Connection, programme_id: ProgrammeId, now: d
     return reasons
 
 
-async def _close(connection: Connection, programme_id: ProgrammeId, reason: str, clock: Clock, chance: Chance) -> None:
+async def _close(
+    connection: Connection, programme_id: ProgrammeId, reason: str, actor: str, clock: Clock, chance: Chance
+) -> None:
     wallets = await connection.fetch(_LOCK_WALLETS, programme_id)
     now = await _require_nothing_open(connection, programme_id, clock)
     # Nothing is open, and nobody can open anything. After this point only books that do not tie end the close.
@@ -143,6 +147,16 @@ async def _close(connection: Connection, programme_id: ProgrammeId, reason: str,
     await enter(connection, programme_id, transfers)
     await connection.execute(_EMPTY_WALLETS, programme_id)
     await connection.execute(_CLOSE, programme_id, now)
+    await keep_order(
+        connection,
+        programme_id,
+        OrderKind.PROGRAMME_CLOSED,
+        actor=actor,
+        reason=reason,
+        now=now,
+        chance=chance,
+        detail={"returned_rupiah": unallocated + sum(wallet["available_rupiah"] for wallet in wallets)},
+    )
     statement = await statement_of(connection, programme_id)
     if not all(tie.holds for tie in statement.ties):
         raise BooksDoNotTie

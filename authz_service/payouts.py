@@ -4,7 +4,7 @@ Settlement with the bank, batch by batch, is still to come; until then an operat
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Final
 
@@ -12,6 +12,7 @@ from authz_service.clock import Clock
 from authz_service.database import Connection
 from authz_service.ledger.entries import alone_with, enter
 from authz_service.ledger.postings import Transfer, payout, payout_settled
+from authz_service.orders import OrderKind, keep_order
 from authz_service.settings import Settings
 from authz_service.vocabulary import (
     CHANCE_BYTES,
@@ -74,6 +75,7 @@ async def settle(
     programme_id: ProgrammeId,
     *,
     reference: str,
+    actor: str,
     clock: Clock,
     chance: Chance,
 ) -> Settled:
@@ -89,7 +91,10 @@ async def settle(
         # Something is owed and was not paid yet. After this point the payouts must succeed.
         now = clock.at(await connection.fetchval("SELECT clock_timestamp()"))
         await enter(connection, programme_id, list(_paid(owed, reference, now, chance)))
-    return Settled(reference=reference, shops=len(owed), amount_rupiah=sum(each.amount_rupiah for each in owed))
+        done = Settled(reference=reference, shops=len(owed), amount_rupiah=sum(each.amount_rupiah for each in owed))
+        kind = OrderKind.SHOPS_PAID
+        await keep_order(connection, programme_id, kind, actor=actor, now=now, chance=chance, detail=asdict(done))
+    return done
 
 
 async def payables(connection: Connection, programme_id: ProgrammeId) -> Sequence[Payable]:

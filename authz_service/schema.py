@@ -331,6 +331,21 @@ family_change = Table(
     _one_of("kind", "enter", "suspend", "resume", "remove", "merge", "move", "card"),
 )
 
+# What else an office ordered, and who gave the order; written once.
+office_order = Table(
+    "office_order",
+    metadata,
+    _id("programme_id"),
+    _id("order_id"),
+    Column("kind", Text, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("reason", Text),
+    Column("detail", JSONB, nullable=False, comment="ids, labels and rupiah; no key"),
+    Column("recorded_at", Instant, nullable=False),
+    PrimaryKeyConstraint("programme_id", "order_id"),
+    _one_of("kind", "cap_set", "operator_added", "key_issued", "key_revoked", "shops_paid", "programme_closed"),
+)
+
 card = Table(
     "card",
     metadata,
@@ -572,7 +587,7 @@ transfer = Table(
     ),
 )
 
-IMMUTABLE = ("transfer", "authorisation", "voucher_movement", "family_change", "reference_history")
+IMMUTABLE = ("transfer", "authorisation", "voucher_movement", "family_change", "office_order", "reference_history")
 REFERENCE_TABLES = (
     "programme",
     "month_cap",

@@ -1,14 +1,15 @@
 """A programme's caps change with a month, never within one (programme.md: a lowered cap takes effect from the next)."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import date, datetime
 from typing import Final
 from zoneinfo import ZoneInfo
 
 from authz_service.clock import month_of
 from authz_service.database import Connection, limit_waits
+from authz_service.orders import OrderKind, keep_order
 from authz_service.settings import settings_from_environment
-from authz_service.vocabulary import MONEY_LIMIT_RUPIAH, in_rupiah
+from authz_service.vocabulary import MONEY_LIMIT_RUPIAH, Chance, in_rupiah
 
 CAP_LIMIT_RUPIAH: Final = MONEY_LIMIT_RUPIAH
 CAP_LIMIT_PACKAGES: Final = 1_000_000
@@ -44,7 +45,9 @@ class Caps:
     packages_cap: int | None
 
 
-async def change_cap(connection: Connection, *, programme_id: str, month: date, caps: Caps, now: datetime) -> Caps:
+async def change_cap(
+    connection: Connection, *, programme_id: str, month: date, caps: Caps, actor: str, now: datetime, chance: Chance
+) -> Caps:
     """`month` and those after it have the caps, up to the next change that is there already; the caps before it.
 
     A month that has begun keeps its caps, also for families that have not bought in it yet.
@@ -75,4 +78,7 @@ async def change_cap(connection: Connection, *, programme_id: str, month: date, 
         if caps == before:
             raise TermsRefused(f"These are the caps of {month:%Y-%m} already.")
         await connection.execute(_SET, programme_id, month, caps.cap_rupiah, caps.packages_cap)
+        detail = {"from": f"{month:%Y-%m}", **asdict(caps), "before": asdict(before)}
+        kind = OrderKind.CAP_SET
+        await keep_order(connection, programme_id, kind, actor=actor, now=now, chance=chance, detail=detail)
     return before

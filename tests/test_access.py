@@ -1,6 +1,7 @@
 """Whose key opens what: companions' and operators' keys are shown once, change with an overlap, and end at once."""
 
 import asyncio
+import os
 import re
 import signal
 from collections.abc import Callable, Iterator
@@ -22,6 +23,7 @@ from tests.office import bearer, companion_of, get, operators_key, post
 from tests.test_bad_input import problem
 from tests.world import PROGRAMME, World
 
+SAMARINDA = ProgrammeId(PROGRAMME)
 P_001 = Holder(is_companion=True, label="P-001")
 DINSOS = Holder(is_companion=False, label="Dinsos")
 OTHER = "vch_00000000000000000000000000"
@@ -107,12 +109,17 @@ async def new_key(world: World, holder: Holder, *, mark: str = "authz") -> str:
     return await issue(
         world.database,
         Keys(SANDBOX_ROOT_KEY),
-        ProgrammeId(PROGRAMME),
+        SAMARINDA,
         holder,
         mark=mark,
+        actor="dinsos",
         now=world.now,
         chance=lambda size: bytes(range(size)),
     )
+
+
+async def revoked(world: World, holder: Holder, number: int | None) -> int:
+    return await revoke(world.database, SAMARINDA, holder, number, actor="dinsos", now=world.now, chance=os.urandom)
 
 
 async def test_a_new_key_goes_on_beside_the_old_one_until_that_is_revoked(world: World) -> None:
@@ -120,19 +127,19 @@ async def test_a_new_key_goes_on_beside_the_old_one_until_that_is_revoked(world:
     assert re.fullmatch(r"authz_operator_[0-9a-f]{64}", new)
     for by in (old, new):
         assert (await get(world, "/v1/vouchers", by=by)).status == 200
-    assert await revoke(world.database, ProgrammeId(PROGRAMME), DINSOS, 1, now=world.now) == 1
+    assert await revoked(world, DINSOS, 1) == 1
     problem(await get(world, "/v1/vouchers", by=old), 401, "unauthenticated")
     assert (await get(world, "/v1/vouchers", by=new)).status == 200
-    assert await revoke(world.database, ProgrammeId(PROGRAMME), DINSOS, None, now=world.now) == 1
+    assert await revoked(world, DINSOS, None) == 1
     problem(await get(world, "/v1/vouchers", by=new), 401, "unauthenticated")
 
 
 async def test_keys_are_listed_by_number_and_never_shown_again(world: World) -> None:
     key = await new_key(world, P_001)
-    before = len(await issued(world.database, ProgrammeId(PROGRAMME)))
+    before = len(await issued(world.database, SAMARINDA))
     assert before == len(world.tills.companions) + len(world.tills.operators) + 1
-    await revoke(world.database, ProgrammeId(PROGRAMME), P_001, 2, now=world.now)
-    listed = await issued(world.database, ProgrammeId(PROGRAMME))
+    await revoked(world, P_001, 2)
+    listed = await issued(world.database, SAMARINDA)
     assert [(each.number, each.revoked_at is None) for each in listed if each.holder == P_001] == [
         (1, True),
         (2, False),
@@ -143,21 +150,20 @@ async def test_keys_are_listed_by_number_and_never_shown_again(world: World) -> 
 
 
 async def test_only_a_holder_that_there_is_has_a_key_to_issue_or_revoke(world: World) -> None:
-    database, programme_id = world.database, ProgrammeId(PROGRAMME)
     for holder in (Holder(is_companion=True, label="Dinsos"), Holder(is_companion=False, label="P-001")):
         with pytest.raises(AccessRefused, match="has no"):
             await new_key(world, holder)
         with pytest.raises(AccessRefused, match="has no"):
-            await revoke(database, programme_id, holder, None, now=world.now)
+            await revoked(world, holder, None)
     for number in (2, 0, -1, 2**31, 10**20 - 1, 10**1000):
         with pytest.raises(AccessRefused, match=f"The companion P-001 has no live key {number}"):
-            await revoke(database, programme_id, P_001, number, now=world.now)
+            await revoked(world, P_001, number)
 
 
 async def test_an_operator_is_added_once_and_its_label_is_a_label(world: World) -> None:
     async def added(label: str) -> str:
         return await add_operator(
-            world.database, ProgrammeId(PROGRAMME), label, now=world.now, chance=lambda size: b"0123456789"[:size]
+            world.database, SAMARINDA, label, actor="dinsos", now=world.now, chance=lambda size: b"0123456789"[:size]
         )
 
     assert (await added("Bank")).startswith("opr_")
@@ -179,7 +185,7 @@ async def test_a_key_opens_its_own_programme_only(world: World) -> None:
     made = await office.vouch(world)
     theirs = await issue(
         world.database, Keys(SANDBOX_ROOT_KEY), ProgrammeId("other"), Holder(is_companion=False, label="Lain"),
-        mark="x", now=world.now, chance=lambda size: b"x" * size,
+        mark="x", actor="dinsos", now=world.now, chance=lambda size: b"x" * size,
     )  # fmt: skip
     assert (await get(world, "/v1/vouchers", by=theirs))["data"] == []
     problem(await get(world, f"/v1/vouchers/{made['id']}", by=theirs), 404)
@@ -191,6 +197,7 @@ def authz(enrolled_url: str, redis_url: str, monkeypatch: pytest.MonkeyPatch) ->
     """The command line on a database of its own; gives what it printed."""
     monkeypatch.setenv("DATABASE_URL", enrolled_url)
     monkeypatch.setenv("REDIS_URL", redis_url)
+    monkeypatch.setenv("AUTHZ_ACTOR", "meja kartu")
     monkeypatch.setattr(place.console, "_width", 120)
 
     def run(*arguments: str, status: int = 0) -> str:

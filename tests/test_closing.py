@@ -54,6 +54,7 @@ async def closed(world: World, connection: "asyncpg.Connection[asyncpg.Record] |
         world.settings.model_copy(update=limits),
         SAMARINDA,
         reason="berita acara 1/2025",
+        actor="dinsos",
         clock=world.clock,
         chance=os.urandom,
     )
@@ -67,6 +68,7 @@ async def settled(
         world.settings,
         SAMARINDA,
         reference=reference,
+        actor="meja kartu bank",
         clock=world.clock,
         chance=os.urandom,
     )
@@ -598,23 +600,30 @@ async def test_what_an_operator_types(world: World, tmp_path: Path) -> None:
     unclosed = await typed(world, "statement")
     assert (unclosed.status, "is not closed yet" in unclosed.err, unclosed.out) == (1, True, "")
     world.at(LONG_AFTER)
-    refused = await typed(world, "close")
+    refused = await typed(world, "close", "--yes")
     assert (refused.status, refused.out) == (1, "")
     assert refused.err.startswith(f"authz: {PROGRAMME} cannot be closed yet:\n  - Captured but not settled: Rp150.000")
     paid = await typed(world, "settle", "--reference", "BKT-1")
     assert paid.out == f"{PROGRAMME}: Rp150.000 to 1 shop, entered as paid under BKT-1.\n"
     assert (await typed(world, "settle", "--reference", "BKT-1")).status == 1
     assert "nothing is open: it can be closed" in (await typed(world, "show")).out
-    unwritable = await typed(world, "close", "--statement", str(tmp_path / "statement.pdf"))
+    unwritable = await typed(world, "close", "--yes", "--statement", str(tmp_path / "statement.pdf"))
     assert (unwritable.status, "not as 'statement.pdf'" in unwritable.err) == (1, True)
     assert await what_is_open(world.database, SAMARINDA, world.now) == []
     file = tmp_path / "statement.json"
-    done = await typed(world, "close", "--reason", "berita acara 1/2025", "--statement", str(file))
+    done = await typed(world, "close", "--yes", "--reason", "berita acara 1/2025", "--statement", str(file))
     assert (done.status, done.out.count("✓")) == (0, 4)
     assert json.loads(file.read_text())["spent_rupiah"] == 150_000
+    orders = await world.database.fetch("SELECT kind, actor, reason, detail::text FROM office_order ORDER BY order_id")
+    assert [tuple(row)[:3] for row in orders] == [
+        ("shops_paid", "dinsos", None),
+        ("programme_closed", "dinsos", "berita acara 1/2025"),
+    ]
+    assert json.loads(orders[0]["detail"]) == {"reference": "BKT-1", "shops": 1, "amount_rupiah": 150_000}
+    assert json.loads(orders[1]["detail"]) == {"returned_rupiah": 987 * 1_800_000 - 150_000}
     causes = await world.database.fetch("SELECT DISTINCT reason FROM transfer WHERE cause = 'close'")
     assert [row["reason"] for row in causes] == ["berita acara 1/2025"]
-    again, stated = await typed(world, "close"), await typed(world, "statement", "--programme", PROGRAMME)
+    again, stated = await typed(world, "close", "--yes"), await typed(world, "statement", "--programme", PROGRAMME)
     assert "was closed before; nothing was changed" in again.out
     assert again.out.partition("\n")[2] == done.out.partition("\n")[2].partition("Written to")[0] == stated.out
     assert "closed on 3 January 2025" in (await typed(world, "show")).out
@@ -639,6 +648,7 @@ async def typed(world: World, *words: str) -> Typed:
             "DATABASE_URL": settings.database_url.get_secret_value(),
             "REDIS_URL": settings.redis_url.get_secret_value(),
             "AUTHZ_CLOCK_OFFSET_FILE": str(settings.clock_offset_file),
+            "AUTHZ_ACTOR": "dinsos",
             "COLUMNS": "120",
         },
         stdout=asyncio.subprocess.PIPE,

@@ -87,8 +87,8 @@ def _session_of_the_readme(directory: Path, port: int) -> str:
     readme = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
     commands = readme.partition("## An operator's session")[2].split("```")[1].strip()
     here = {
-        ".venv/bin/authz": f"{sys.executable} -m authz_service.cli",
         ".venv/bin/python": sys.executable,
+        ".venv/bin/authz": f"{sys.executable} -m authz_service.cli",
         "var/demo": str(directory / "demo"),
         ":8000": f":{port}",
     }

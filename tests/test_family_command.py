@@ -1,6 +1,7 @@
 """`authz family` and `authz cap` as operators type them: one sentence each, an exit code, and no number in sight."""
 
 import asyncio
+import re
 import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -209,7 +210,47 @@ def test_an_order_says_who_gives_it_and_why(authz: Desk, families: list[str]) ->
     assert "has no family ben_nobody" in authz.refused("family", "show", "ben_nobody")
 
 
+ORDERS = {
+    "cap_set": ["cap", "set", "2024-12", "--rupiah", "500000", "--packages", "2"],
+    "operator_added": ["operator", "add", "Bank"],
+    "key_issued": ["key", "issue", "--operator", "Bank"],
+    "key_revoked": ["key", "revoke", "--operator", "Bank", "--all"],
+}
+
+
+def test_each_order_of_the_office_is_kept_with_who_gave_it(authz: Desk) -> None:
+    """And is not carried out without."""
+    for words in (*ORDERS.values(), ["programme", "settle", "--reference", "B"], ["programme", "close", "--yes"]):
+        nobody = authz(*words)
+        assert (nobody.exit_code, "--actor" in nobody.stderr) == (2, True)
+    for words in ORDERS.values():
+        assert "actor is refused" in authz.refused(*words, "--actor", NIK)
+        assert "actor is missing" in authz.refused(*words, "--actor", " ")
+        authz.said(*words, "--actor", "meja 2")
+    kept = authz.fetch("SELECT kind, actor, detail::text, recorded_at FROM office_order ORDER BY recorded_at, order_id")
+    assert [(row["kind"], row["actor"]) for row in kept] == [(kind, "meja 2") for kind in ORDERS]
+    assert orjson.loads(kept[0]["detail"]) == {
+        "from": "2024-12",
+        "cap_rupiah": 500_000,
+        "packages_cap": 2,
+        "before": {"cap_rupiah": 600_000, "packages_cap": 2},
+    }
+    shown = authz.said("programme", "orders").splitlines()
+    assert len(shown) == len(ORDERS)
+    assert re.fullmatch(r"2024-10-07 09:0\d meja 2: operator_added \(label Bank, operator_id opr_\w{26}\)", shown[1])
+    with pytest.raises(asyncpg.RestrictViolationError):
+        authz.fetch("DELETE FROM office_order")
+
+
+def test_a_close_asks_whether_it_is_meant(authz: Desk) -> None:
+    asked = authz("programme", "close", "--actor", "dinsos", stdin="n")
+    assert (asked.exit_code, "Close samarinda-2024 for good?" in asked.output) == (1, True)
+    assert not isinstance(asked.exception, AssertionError)
+    assert "cannot be closed yet" in authz.refused("programme", "close", "--actor", "dinsos", "--yes")
+
+
 def test_caps_change_with_a_month(authz: Desk) -> None:
+    authz.environment["AUTHZ_ACTOR"] = "dinsos"
     said = authz.said("cap", "set", "2024-11", "--rupiah", "300000", "--packages", "none")
     assert said == (
         "From 2024-11 on: Rp300.000 and any number of packages a month. Before: Rp600.000 and 2 packages a month.\n"

@@ -1,5 +1,6 @@
 """Caps change with a month that has not begun; the running month keeps its own."""
 
+import os
 from collections.abc import AsyncIterator
 from datetime import date, datetime
 
@@ -26,7 +27,9 @@ async def programme(enrolled_url: str) -> AsyncIterator["asyncpg.Connection[asyn
 async def changed(
     connection: "asyncpg.Connection[asyncpg.Record]", month: date, caps: Caps, now: datetime = A_MORNING
 ) -> Caps:
-    return await change_cap(connection, programme_id=PROGRAMME, month=month, caps=caps, now=now)
+    return await change_cap(
+        connection, programme_id=PROGRAMME, month=month, caps=caps, actor="dinsos", now=now, chance=os.urandom
+    )
 
 
 async def test_a_lowered_cap_takes_effect_from_the_next_month(world: World) -> None:
@@ -109,7 +112,15 @@ async def test_a_programme_that_is_closed_or_not_there_has_no_caps_to_change(
     programme: "asyncpg.Connection[asyncpg.Record]",
 ) -> None:
     with pytest.raises(TermsRefused, match="no programme nowhere"):
-        await change_cap(programme, programme_id="nowhere", month=NOVEMBER, caps=LOWER, now=A_MORNING)
+        await change_cap(
+            programme,
+            programme_id="nowhere",
+            month=NOVEMBER,
+            caps=LOWER,
+            actor="dinsos",
+            now=A_MORNING,
+            chance=os.urandom,
+        )
     await programme.execute("UPDATE programme SET closed_at = '2025-02-01'")
     with pytest.raises(TermsRefused, match="is closed"):
         await changed(programme, NOVEMBER, LOWER)

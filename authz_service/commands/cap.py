@@ -1,12 +1,13 @@
 """`authz cap`: what a family may spend in a month changes, with a month that has not begun."""
 
 import asyncio
+import os
 from datetime import datetime
 from typing import Annotated, Final
 
 import typer
 
-from authz_service.commands.place import console, now_of, office, programme_of, refusals, servers
+from authz_service.commands.place import Actor, console, now_of, office, programme_of, refusals, servers
 from authz_service.settings import Settings
 from authz_service.terms import CAP_LIMIT_RUPIAH, Caps, TermsRefused, change_cap
 from authz_service.vocabulary import in_rupiah
@@ -27,21 +28,30 @@ def set_command(
     *,
     rupiah: Annotated[str, typer.Option(help="Rupiah in a month, or `none`.")],
     packages: Annotated[str, typer.Option(help="Purchases in a month, or `none`.")],
+    actor: Actor,
     programme: Annotated[str | None, typer.Option(help="The programme; the only one if it is not said.")] = None,
 ) -> None:
     """From MONTH on each family may spend so much in a month; the running month keeps its caps."""
     with refusals(), servers(sandbox=True) as settings:
         caps = Caps(cap_rupiah=_number(rupiah), packages_cap=_number(packages))
-        before = asyncio.run(_changed(settings, programme, month, caps))
+        before = asyncio.run(_changed(settings, programme, month, caps, actor))
         said = f"From {month:%Y-%m} on: {_said(caps)}. Before: {_said(before)}."
         console.print(said, soft_wrap=True, highlight=False)
 
 
-async def _changed(settings: Settings, programme: str | None, month: datetime, caps: Caps) -> Caps:
+async def _changed(settings: Settings, programme: str | None, month: datetime, caps: Caps, actor: str) -> Caps:
     async with office(settings) as connection:
         programme_id = await programme_of(connection, programme)
         now = await now_of(connection, settings)
-        return await change_cap(connection, programme_id=programme_id, month=month.date(), caps=caps, now=now)
+        return await change_cap(
+            connection,
+            programme_id=programme_id,
+            month=month.date(),
+            caps=caps,
+            actor=actor,
+            now=now,
+            chance=os.urandom,
+        )
 
 
 def _number(text: str) -> int | None:

@@ -14,7 +14,7 @@ import typer
 
 from authz_service.commands.family_files import CARD, NEWCOMER, SOUGHT, content_of
 from authz_service.commands.family_said import change_said, family_said
-from authz_service.commands.place import console, now_of, office, programme_of, refusals, servers
+from authz_service.commands.place import Actor, console, now_of, office, programme_of, refusals, servers
 from authz_service.database import Connection
 from authz_service.keys import Keys
 from authz_service.roll.cards import new_card, set_card_status
@@ -32,7 +32,6 @@ Outcome = TypeVar("Outcome")
 Act = Callable[[Connection, Keys, Here], Awaitable[Outcome]]
 
 Programme = Annotated[str | None, typer.Option(help="The programme; the only one if it is not said.")]
-Actor = Annotated[str, typer.Option(envvar="AUTHZ_ACTOR", help="Who gives the order: an office, a desk, a login.")]
 Reason = Annotated[str, typer.Option(help="Why; it is kept for good, so nothing personal.")]
 On = Annotated[
     datetime | None, typer.Option(formats=["%Y-%m-%d"], help="From which day on, in the programme's zone; else now.")

@@ -10,7 +10,7 @@ import typer
 from rich.table import Table
 
 from authz_service.access import AccessRefused, Holder, IssuedKey, add_operator, issue, issued, revoke
-from authz_service.commands.place import console, now_of, office, programme_of, refusals, servers
+from authz_service.commands.place import Actor, console, now_of, office, programme_of, refusals, servers
 from authz_service.database import Connection
 from authz_service.keys import Keys
 from authz_service.settings import SANDBOX_ROOT_KEY, Settings
@@ -28,19 +28,22 @@ _Programme = Annotated[str | None, typer.Option(help="Needed where several are e
 def add_command(
     label: Annotated[str, typer.Argument(help="An office or a desk, for example `Dinsos`.")],
     *,
+    actor: Actor,
     programme: _Programme = None,
 ) -> None:
     """Adds an operator to a programme. It comes in once `authz key issue` has given it a key."""
 
     async def work(connection: Connection, programme_id: ProgrammeId, _: Settings, now: datetime) -> str:
-        return await add_operator(connection, programme_id, label, now=now, chance=os.urandom)
+        return await add_operator(connection, programme_id, label, actor=actor, now=now, chance=os.urandom)
 
     with refusals(), servers(sandbox=True) as settings:
         console.print(f"Operator {label}: {_done(settings, programme, work)}", highlight=False, markup=False)
 
 
 @keys.command("issue")
-def issue_command(*, companion: _Companion = None, operator: _Operator = None, programme: _Programme = None) -> None:
+def issue_command(
+    *, actor: Actor, companion: _Companion = None, operator: _Operator = None, programme: _Programme = None
+) -> None:
     """Prints a new key, this once. The older ones go on until `authz key revoke`."""
 
     async def work(connection: Connection, programme_id: ProgrammeId, settings: Settings, now: datetime) -> str:
@@ -51,6 +54,7 @@ def issue_command(*, companion: _Companion = None, operator: _Operator = None, p
             programme_id,
             _holder(companion, operator),
             mark="sandbox" if root_key == SANDBOX_ROOT_KEY else "authz",
+            actor=actor,
             now=now,
             chance=os.urandom,
         )
@@ -77,6 +81,7 @@ def list_command(*, programme: _Programme = None) -> None:
 @keys.command("revoke")
 def revoke_command(
     *,
+    actor: Actor,
     companion: _Companion = None,
     operator: _Operator = None,
     number: Annotated[int | None, typer.Option(help="Of the key, as `authz key list` shows it.")] = None,
@@ -88,7 +93,8 @@ def revoke_command(
     async def work(connection: Connection, programme_id: ProgrammeId, _: Settings, now: datetime) -> int:
         if every == (number is not None):
             raise AccessRefused("Name one key with --number, or all with --all.")
-        return await revoke(connection, programme_id, _holder(companion, operator), number, now=now)
+        holder = _holder(companion, operator)
+        return await revoke(connection, programme_id, holder, number, actor=actor, now=now, chance=os.urandom)
 
     with refusals(), servers(sandbox=True) as settings:
         console.print(f"Revoked: {_done(settings, programme, work)}")

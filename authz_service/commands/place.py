@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Final
 
 import asyncpg
 import typer
@@ -23,6 +23,7 @@ from authz_service.demo.town import DemoFailedError
 from authz_service.embedded import EmbeddedError, embedded_servers, has_cluster, servers_of_another
 from authz_service.enrolment.edition import EnrolmentRefused
 from authz_service.ledger.entries import BooksBusy
+from authz_service.orders import OrderRefused
 from authz_service.payouts import PayoutRefused
 from authz_service.roll.orders import RollRefused
 from authz_service.serving import NotServedError
@@ -31,10 +32,11 @@ from authz_service.terms import TermsRefused
 from authz_service.vocabulary import ProgrammeId
 
 console = Console()
+Actor = Annotated[str, typer.Option(envvar="AUTHZ_ACTOR", help="Who gives the order: an office, a desk, a login.")]
 REFUSALS: Final = (
     *(DatabaseUnusable, EmbeddedError, EnrolmentRefused, NotServedError, DemoFailedError),
     *(BooksBusy, BooksDoNotTie, ClosingRefused, NotClosedYet, PayoutRefused, StatementNotWritten),
-    *(RollRefused, TermsRefused, AccessRefused),
+    *(OrderRefused, RollRefused, TermsRefused, AccessRefused),
 )
 _LOST: Final = (
     *(asyncpg.PostgresConnectionError, asyncpg.AdminShutdownError, asyncpg.CrashShutdownError),

@@ -13,9 +13,10 @@ import typer
 from authz_service.clock import clock_from
 from authz_service.closing import close, what_is_open
 from authz_service.closing_statement import ClosingStatement, closing_statement, render, require_format, write
-from authz_service.commands.place import console, now_of, office, programme_of, refusals, servers
+from authz_service.commands.place import Actor, console, now_of, office, programme_of, refusals, servers
 from authz_service.enrolment.edition import EnrolmentRefused
 from authz_service.ledger.entries import one_snapshot
+from authz_service.orders import kept_orders
 from authz_service.payouts import settle
 from authz_service.settings import Settings
 from authz_service.vocabulary import ProgrammeId, in_rupiah, several
@@ -44,13 +45,16 @@ def show_command(*, programme_id: Named = None) -> None:
 def settle_command(
     *,
     reference: Annotated[str, typer.Option(help="The bank's own, under which it has paid the shops.")],
+    actor: Actor,
     programme_id: Named = None,
 ) -> None:
     """Enters that the bank has paid every shop all that it was owed, outside this service, under one reference."""
 
     async def work(connection: Office, settings: Settings, chosen: ProgrammeId) -> None:
         clock = clock_from(settings.clock_offset_file)
-        done = await settle(connection, settings, chosen, reference=reference, clock=clock, chance=os.urandom)
+        done = await settle(
+            connection, settings, chosen, reference=reference, actor=actor, clock=clock, chance=os.urandom
+        )
         paid = f"{in_rupiah(done.amount_rupiah)} to {several(done.shops, 'shop')}"
         console.print(f"{chosen}: {paid}, entered as paid under {done.reference}.", highlight=False, markup=False)
 
@@ -60,15 +64,19 @@ def settle_command(
 @programme.command("close")
 def close_command(
     *,
+    actor: Actor,
     reason: Annotated[str, typer.Option(help="Stands beside every return of money in the books.")] = "akhir program",
     statement: InFile = None,
     programme_id: Named = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Does not ask whether it is meant.")] = False,
 ) -> None:
     """Ends it: what is unspent goes back to the sponsor. Refused, with every reason, while something is open."""
 
     async def work(connection: Office, settings: Settings, chosen: ProgrammeId) -> None:
+        if not yes:
+            typer.confirm(f"Close {chosen} for good? Nothing moves any more afterwards.", abort=True)
         clock = clock_from(settings.clock_offset_file)
-        done = await close(connection, settings, chosen, reason=reason, clock=clock, chance=os.urandom)
+        done = await close(connection, settings, chosen, reason=reason, actor=actor, clock=clock, chance=os.urandom)
         said = "is closed." if done.now else "was closed before; nothing was changed."
         console.print(f"{chosen} {said}", highlight=False, markup=False)
         _give(done.statement, statement)
@@ -84,6 +92,12 @@ def statement_command(*, statement: InFile = None, programme_id: Named = None) -
         _give(await closing_statement(connection, settings, chosen), statement)
 
     _run(programme_id, work, statement)
+
+
+@programme.command("orders")
+def orders_command(*, programme_id: Named = None) -> None:
+    """Who ordered what: caps, operators, keys, payouts, the close. `authz family show` has those of a family."""
+    _run(programme_id, _orders)
 
 
 def _run(programme_id: str | None, work: Work, file: Path | None = None) -> None:
@@ -115,6 +129,15 @@ async def _show(connection: Office, settings: Settings, programme_id: ProgrammeI
         raise EnrolmentRefused(f"{programme_id} is not enrolled.")
     for line in (*_terms(terms, caps), *_state(terms, reasons)):
         console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+async def _orders(connection: Office, _: Settings, programme_id: ProgrammeId) -> None:
+    zone = ZoneInfo(await connection.fetchval("SELECT zone FROM programme WHERE programme_id = $1", programme_id))
+    for order in await kept_orders(connection, programme_id):
+        detail = ", ".join(f"{name} {value}" for name, value in order.detail.items())
+        why = f"; {order.reason}" if order.reason else ""
+        said = f"{order.recorded_at.astimezone(zone):%Y-%m-%d %H:%M} {order.actor}: {order.kind} ({detail}){why}"
+        console.print(said, highlight=False, markup=False, soft_wrap=True)
 
 
 def _terms(terms: asyncpg.Record, caps: list[asyncpg.Record]) -> list[str]:

@@ -17,6 +17,8 @@ from authz_service.settings import Settings
 from authz_service.vocabulary import Chance, ProgrammeId, in_rupiah, several
 
 REFERENCE: Final = "KALTIMTARA-2025-01"
+_BANK: Final = "meja kartu bank"
+_DINSOS: Final = "dinsos"
 _LAST_GRACE: Final = """
 -- How long after its end a hold of the programme may still be open, and that end.
 SELECT ends_at, hold_seconds FROM programme WHERE programme_id = $1
@@ -37,14 +39,18 @@ async def end_programme(
     connection = await asyncpg.connect(asyncpg_dsn(settings.database_url.get_secret_value()))
     try:
         await _let_the_grace_pass(connection, programme_id, clock)
-        paid = await settle(connection, settings, programme_id, reference=REFERENCE, clock=clock, chance=chance)
+        paid = await settle(
+            connection, settings, programme_id, reference=REFERENCE, actor=_BANK, clock=clock, chance=chance
+        )
         console.print(
             f"\nThe programme has ended, and so has its last hold. The bank has paid {in_rupiah(paid.amount_rupiah)}"
             f" to {several(paid.shops, 'shop')}.",
             highlight=False,
             soft_wrap=True,
         )
-        done = await close(connection, settings, programme_id, reason="akhir program", clock=clock, chance=chance)
+        done = await close(
+            connection, settings, programme_id, reason="akhir program", actor=_DINSOS, clock=clock, chance=chance
+        )
     finally:
         await connection.close()
     render(done.statement, console)

@@ -1,0 +1,91 @@
+"""What the office orders beside the roll: caps, operators, keys, payouts, the close. Each names who ordered it.
+
+An order is kept in the transaction that carries it out, and never changed; those of families are `family_change`.
+
+OrderRefused    nothing was changed
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Final
+
+import orjson
+from pydantic import TypeAdapter, ValidationError
+
+from authz_service.database import Connection
+from authz_service.requests import Label
+from authz_service.vocabulary import CHANCE_BYTES, Chance, new_id
+
+_LABEL: Final = TypeAdapter[str](Label)
+_KEEP: Final = """
+INSERT INTO office_order (programme_id, order_id, kind, actor, reason, detail, recorded_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7)
+"""
+_KEPT: Final = """
+-- Every order of the office, in order of time.
+SELECT kind, actor, reason, detail, recorded_at FROM office_order WHERE programme_id = $1 ORDER BY recorded_at, order_id
+"""
+
+
+class OrderRefused(Exception):  # noqa: N818 - it says what is so, as declines do
+    """Nobody is said to have given the order, or not in words that may be kept; nothing was changed."""
+
+
+class OrderKind(StrEnum):
+    CAP_SET = "cap_set"
+    OPERATOR_ADDED = "operator_added"
+    KEY_ISSUED = "key_issued"
+    KEY_REVOKED = "key_revoked"
+    SHOPS_PAID = "shops_paid"
+    PROGRAMME_CLOSED = "programme_closed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptOrder:
+    """One row of `office_order`."""
+
+    kind: OrderKind
+    actor: str
+    """An office, a desk or a login; never somebody's number."""
+    reason: str | None
+    detail: Mapping[str, Any]
+    recorded_at: datetime
+
+
+async def keep_order(
+    connection: Connection,
+    programme_id: str,
+    kind: OrderKind,
+    *,
+    actor: str,
+    now: datetime,
+    chance: Chance,
+    detail: Mapping[str, object],
+    reason: str | None = None,
+) -> None:
+    """It is known who ordered what is done in this transaction. `detail` has ids, labels and rupiah, no key."""
+    if not actor.strip():
+        raise OrderRefused("The actor is missing.")
+    try:
+        _LABEL.validate_python(actor)
+    except ValidationError as wrong:
+        raise OrderRefused(f"The actor is refused: {wrong.errors(include_input=False)[0]['msg']}.") from None
+    order_id = new_id("ord", now, chance(CHANCE_BYTES))
+    document = orjson.dumps(detail).decode()
+    await connection.execute(_KEEP, programme_id, order_id, kind, actor, reason, document, now)
+
+
+async def kept_orders(connection: Connection, programme_id: str) -> Sequence[KeptOrder]:
+    """All of the programme, the oldest first."""
+    return [
+        KeptOrder(
+            kind=OrderKind(row["kind"]),
+            actor=row["actor"],
+            reason=row["reason"],
+            detail=orjson.loads(row["detail"]),
+            recorded_at=row["recorded_at"],
+        )
+        for row in await connection.fetch(_KEPT, programme_id)
+    ]

@@ -9,6 +9,8 @@ from typing import Any, ClassVar, Final
 
 import orjson
 
+from authz_service.vocabulary import in_rupiah
+
 SYSTEM_FAULT_MESSAGE: Final = "Sistem terganggu, saldo aman. Jangan gesek ulang; tekan Ulangi atau Batalkan."
 PROBLEM_TYPE_PREFIX: Final = "urn:authz:problem:"
 
@@ -21,7 +23,7 @@ class Problem(Exception):  # noqa: N818  (the RFC's own word)
     title: ClassVar[str]
     response_code: ClassVar[str] = "30"
     retryable: ClassVar[bool] = False
-    message: ClassVar[str] = "Permintaan mesin tidak dapat dibaca. Hubungi petugas mesin."
+    message: str = "Permintaan mesin tidak dapat dibaca. Hubungi petugas mesin."
     kept: ClassVar[bool] = False
     """State or amount caused it: an answer that is stored under its key and replayed."""
     retry_after_seconds: int | None = None
@@ -209,11 +211,29 @@ class VoucherLimitExceeded(Problem):
     kept = True
     message = "Izin tambahan melebihi batas satu izin. Kurangi jumlahnya."
 
+    def __init__(self, detail: str, *, limit_amount: int, limit_packages: int) -> None:
+        super().__init__(detail, limit_amount=limit_amount, limit_packages=limit_packages)
+        self.message = f"Satu izin paling banyak {_extra(limit_amount, limit_packages)}. Kurangi jumlahnya."
+
 
 class VoucherMonthLimitExceeded(Problem):
     status, code, title = 422, "voucher_month_limit_exceeded", "More than vouchers may give a family in a month"
     kept = True
     message = "Izin tambahan melebihi batas keluarga ini bulan itu. Kurangi jumlahnya atau hubungi operator."
+
+    def __init__(
+        self, detail: str, *, limit_amount: int, limit_packages: int, given_amount: int, given_packages: int
+    ) -> None:
+        limit = {"limit_amount": limit_amount, "limit_packages": limit_packages}
+        super().__init__(detail, **limit, given_amount=given_amount, given_packages=given_packages)
+        self.message = (
+            f"Izin keluarga ini bulan itu paling banyak {_extra(limit_amount, limit_packages)}; sudah diberikan"
+            f" {_extra(given_amount, given_packages)}. Kurangi jumlahnya atau hubungi operator."
+        )
+
+
+def _extra(amount: int, packages: int) -> str:
+    return f"{in_rupiah(amount)} dan {packages} kali belanja"
 
 
 class TooManyRequests(Problem):

@@ -223,7 +223,7 @@ def test_the_commands_add_issue_list_and_revoke(authz: Callable[..., str], enrol
     assert re.fullmatch(r"sandbox_operator_[0-9a-f]{64}", key)
     second = authz("key", "issue", "--companion", "P-001", "--programme", PROGRAMME).strip()
     listed = authz("key", "list")
-    assert re.search(r"companion P-001 +2 +\d{4}-", listed)
+    assert re.search(r"(?m)companion P-001 +2 +\d{4}-\d\d-\d\d \d\d:\d\d WITA *$", listed)
     assert not re.search(r"sandbox_|[0-9a-f]{16}", listed)
     assert authz("key", "revoke", "--operator", "Bank", "--number", "1") == "Revoked: 1\n"
     assert [asyncio.run(opens(each)) for each in (key, second)] == [False, True]

@@ -33,6 +33,7 @@ def test_the_demo_plays_the_quarter_serves_today_and_its_curl_gets_an_approval(t
         assert "Control total: Rp1.776.600.000 granted" in report
         closing = report.partition("Closing statement: ")[2]
         assert "Control total: granted to 987 families      Rp1.776.600.000" in closing
+        assert re.search(r"Refunded by shops +-?Rp[1-9]", closing)
         assert len(re.findall(r"^✓ .* (Rp[\d.]+) = .* \1$", closing, re.MULTILINE)) == TIES
         assert "The books are in order" in closing
         assert _runs_on_the_same_directory(tmp_path) == (1, True)

@@ -119,6 +119,8 @@ async def test_a_terminal_key_belongs_to_one_programme(database: asyncpg.Connect
     assert not {till.key for till in enrolment.tills.terminals} & {till.key for till in today.tills.terminals}
     assert all(re.fullmatch(r"sandbox_samarinda-today_[0-9a-f]{32}", till.key) for till in today.tills.terminals)
     assert await database.fetchval("SELECT count(DISTINCT key_digest) FROM terminal") == 2 * 27
+    names = await database.fetch("SELECT name FROM programme ORDER BY programme_id")
+    assert [row["name"] for row in names] == [f"Bantuan Sembako Kartu SSN Samarinda {year}" for year in (2024, 2026)]
 
 
 async def test_the_totals_are_the_control_total(database: asyncpg.Connection, enrolment: Enrolment) -> None:

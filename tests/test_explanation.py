@@ -190,6 +190,9 @@ async def test_the_figures_are_those_that_were_compared(world: World, answers: A
     dear = (await explanation(world, answers["price_above_ceiling"]["id"]))["lines"][1]
     assert (dear["unit_price"], dear["catalogue"]["price_ceiling"]["price"]) == (16_000, 15_400)
     assert dear["catalogue"]["price_ceiling"]["source"].startswith("HET Perbadan 5/2024")
+    fish = month["lines"][2]
+    assert (month["facts"]["month"]["month"], fish["category"]) == ("2024-10", "ikan_kaleng")
+    assert [fish["catalogue"][name] for name in ("category", "name")] == ["ikan_kaleng", "ikan kaleng"]
     lowered = (await explanation(world, answers["reduced"]["id"]))["lines"][1]
     assert (lowered["action"], lowered["approved_amount"], lowered["price_reduction"]) == ("price_reduced", 77000, 3000)
 

@@ -12,6 +12,7 @@ from pydantic import TypeAdapter
 from authz_service.api import office_wire
 from authz_service.keys import Keys
 from authz_service.settings import SANDBOX_ROOT_KEY
+from authz_service.vocabulary import in_rupiah
 from tests.conftest import EnrolledTemplate
 from tests.office import (
     a_voucher,
@@ -208,6 +209,8 @@ async def test_one_voucher_gives_at_most_what_the_programme_says_or_an_entitleme
     told = problem(await vouch(world, **too_much), 422, "voucher_limit_exceeded", "30")
     assert told["limit_amount"] == limits.get("voucher_limit_rupiah", 1_800_000)
     assert told["limit_packages"] == limits.get("voucher_limit_packages", 100)
+    limit = f"{in_rupiah(told['limit_amount'])} dan {told['limit_packages']} kali belanja"
+    assert told["message"] == f"Satu izin paling banyak {limit}. Kurangi jumlahnya."
     assert await vouchers_made(world) == 0
     live(await vouch(world, **most))
 
@@ -238,6 +241,8 @@ async def test_all_of_a_familys_vouchers_of_a_month_together_have_a_limit(
         first.get("extra_amount", 100_000),
         first.get("extra_packages", 1),
     )
+    limit = f"{in_rupiah(told['limit_amount'])} dan {told['limit_packages']} kali belanja"
+    assert told["message"].startswith(f"Izin keluarga ini bulan itu paling banyak {limit}; sudah diberikan Rp")
     live(await vouch(world, month="2024-11", **too_much))
     neighbour = next(
         card for card in world.tills.cards[1:] if card.companion_id == world.card.companion_id

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, Field
 
+from authz_service.api.office_wire import MonthName
 from authz_service.api.wire import (
     AuthorisationId,
     Event,
@@ -72,7 +73,8 @@ class CeilingInForce(Wire):
 class CatalogueThen(Wire):
     """What the programme's list said of the line then; null is not on it."""
 
-    category: str | None = Field(description="The category's name at the counter.")
+    category: str | None
+    name: str | None = Field(description="The category's name at the counter.")
     product: str | None
     price_ceiling: CeilingInForce | None
 
@@ -123,7 +125,7 @@ class CheckExplained(Wire):
 class MonthThen(Wire):
     """The family's month before the decision, with the caps that it began with."""
 
-    month: date
+    month: MonthName
     cap: Money | None
     used: Money
     covered_by_vouchers: Money = Field(description="The part of `used` that vouchers cover.")

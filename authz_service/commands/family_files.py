@@ -73,9 +73,10 @@ def content_of(file: IO[str], kind: TypeAdapter[Content]) -> Content:
     try:
         return kind.validate_json(file.read())
     except ValidationError as wrong:
-        said = "; ".join(
-            f"{'.'.join(map(str, each['loc'])) or 'it'}: {each['msg']}" for each in wrong.errors(include_input=False)
-        )
+        errors = wrong.errors(include_input=False)
+        if errors[0]["type"] == "json_invalid":
+            raise RollRefused(f"The file is not JSON: {errors[0]['ctx']['error']}.") from None
+        said = "; ".join(": ".join(filter(None, (".".join(map(str, each["loc"])), each["msg"]))) for each in errors)
     except UnicodeDecodeError:
         said = "it is not UTF-8"
     raise RollRefused(f"The file is not valid: {said}.")

@@ -65,7 +65,7 @@ def _what(change: Change, when: str) -> str:
         case ChangeKind.MERGE:
             return f"{who} is merged into {effects.survivor_id} {when}"
         case ChangeKind.MOVE:
-            return f"{who} is looked after by {effects.companion_id} {when}"
+            return f"{who} is looked after by {effects.companion_label} {when}"
         case ChangeKind.CARD:
             return f"{who} has the card {effects.card_id}, which is {effects.card_status} {when}"
         case unreachable:

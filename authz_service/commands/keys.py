@@ -5,6 +5,7 @@ import os
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Annotated, Final, TypeVar
+from zoneinfo import ZoneInfo
 
 import typer
 from rich.table import Table
@@ -19,6 +20,7 @@ from authz_service.vocabulary import ProgrammeId
 keys: Final = typer.Typer(no_args_is_help=True, help="Keys of companions and operators.")
 operators: Final = typer.Typer(no_args_is_help=True, help="Operators: offices and desks, never names.")
 T = TypeVar("T")
+_ZONE: Final = "SELECT zone FROM programme WHERE programme_id = $1"
 _Companion = Annotated[str | None, typer.Option(help="The companion's label, for example P-001.")]
 _Operator = Annotated[str | None, typer.Option(help="The operator's label.")]
 _Programme = Annotated[str | None, typer.Option(help="Needed where several are enrolled.")]
@@ -68,13 +70,17 @@ def issue_command(
 def list_command(*, programme: _Programme = None) -> None:
     """Shows whose keys there are, with the numbers by which they are revoked; never a key or its digest."""
 
-    async def work(connection: Connection, programme_id: ProgrammeId, _: Settings, __: datetime) -> list[IssuedKey]:
-        return await issued(connection, programme_id)
+    async def work(
+        connection: Connection, programme_id: ProgrammeId, _: Settings, __: datetime
+    ) -> tuple[list[IssuedKey], ZoneInfo]:
+        return await issued(connection, programme_id), ZoneInfo(await connection.fetchval(_ZONE, programme_id))
 
     with refusals(), servers(sandbox=True) as settings:
         table = Table("holder", "key", "issued", "revoked", box=None)
-        for each in _done(settings, programme, work):
-            table.add_row(str(each.holder), str(each.number), _shown(each.created_at), _shown(each.revoked_at))
+        listed, zone = _done(settings, programme, work)
+        for each in listed:
+            times = (_shown(each.created_at, zone), _shown(each.revoked_at, zone))
+            table.add_row(str(each.holder), str(each.number), *times)
         console.print(table)
 
 
@@ -121,5 +127,5 @@ def _holder(companion: str | None, operator: str | None) -> Holder:
     raise AccessRefused("Name one holder with --companion or --operator.")
 
 
-def _shown(instant: datetime | None) -> str:
-    return "" if instant is None else instant.isoformat(sep=" ", timespec="seconds")
+def _shown(instant: datetime | None, zone: ZoneInfo) -> str:
+    return "" if instant is None else f"{instant.astimezone(zone):%Y-%m-%d %H:%M %Z}"

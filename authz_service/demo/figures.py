@@ -22,10 +22,10 @@ SELECT a.month,
 """
 
 BY_CATEGORY: Final = """
--- What was captured, counted to the lines of each purchase in their order, as the contract funds them.
+-- What was captured and not refunded, counted to the lines of each purchase in their order, as the contract funds them.
 WITH line AS (
-       SELECT h.authorisation_id, h.captured_rupiah, each.place, each.line ->> 0 AS category,
-              (each.line ->> 2)::bigint AS approved_rupiah,
+       SELECT h.authorisation_id, h.captured_rupiah - h.refunded_rupiah AS captured_rupiah, each.place,
+              each.line ->> 0 AS category, (each.line ->> 2)::bigint AS approved_rupiah,
               sum((each.line ->> 2)::bigint) OVER (PARTITION BY h.authorisation_id ORDER BY each.place) AS until_here
          FROM hold h
          JOIN authorisation a ON a.programme_id = h.programme_id AND a.authorisation_id = h.authorisation_id

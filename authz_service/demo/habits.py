@@ -62,9 +62,10 @@ MISHAPS: Final = (
     (DeclineReason.PACKAGE_CAP_EXCEEDED, 0.013),
 )
 SETTLINGS: Final = (
-    (Settling.CAPTURED, 0.705),
+    (Settling.CAPTURED, 0.695),
     (Settling.AT_ONCE, 0.22),
     (Settling.CAPTURED_IN_PART, 0.03),
+    (Settling.REFUNDED_IN_PART, 0.01),
     (Settling.VOIDED, 0.025),
     (Settling.LEFT_OPEN, 0.02),
 )

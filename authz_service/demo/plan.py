@@ -39,6 +39,8 @@ class Settling(StrEnum):
     CAPTURED = "captured"
     CAPTURED_IN_PART = "captured_in_part"
     """One thing was not there after all."""
+    REFUNDED_IN_PART = "refunded_in_part"
+    """Captured whole; then one thing turns out to be spoilt, and its money goes back to the family."""
     VOIDED = "voided"
     LEFT_OPEN = "left_open"
 
@@ -76,6 +78,7 @@ class Sale:
     left: Left | None = None
     settling: Settling = Settling.CAPTURED
     captured_rupiah: int = 0
+    """What of it stays captured, less what is refunded."""
     repeat: Repeat = Repeat.NEVER
     repeats_settling: bool = False
     dry_run_first: bool = False

@@ -177,6 +177,12 @@ class Player:
                 amount = None if sale.settling is Settling.CAPTURED else sale.captured_rupiah
                 answer = _required(await till.capture(authorisation_id, amount, repeat), HTTPStatus.CREATED)
                 _require_amounts(answer["authorization"], held=0, captured=sale.captured_rupiah)
+            case Settling.REFUNDED_IN_PART:
+                answer = _required(await till.capture(authorisation_id, None), HTTPStatus.CREATED)
+                _require_amounts(answer["authorization"], held=0, captured=sale.amount_rupiah)
+                spoilt_rupiah = sale.amount_rupiah - sale.captured_rupiah
+                answer = _required(await till.refund(authorisation_id, spoilt_rupiah, repeat), HTTPStatus.CREATED)
+                _require_amounts(answer["authorization"], held=0, captured=sale.amount_rupiah, refunded=spoilt_rupiah)
             case Settling.VOIDED:
                 answer = _required(await till.void(authorisation_id, repeat), HTTPStatus.OK)
                 _require_amounts(answer, held=0, captured=0)
@@ -208,11 +214,10 @@ def _required(reply: Reply, status: HTTPStatus, *, reason: str | None = None) ->
     return answer
 
 
-def _require_amounts(answer: Document, *, held: int, captured: int) -> None:
-    if (answer["held_amount"], answer["captured_amount"]) != (held, captured):
-        raise DemoFailedError(
-            f"{answer['held_amount']} held and {answer['captured_amount']} captured came, not {held} and {captured}."
-        )
+def _require_amounts(answer: Document, *, held: int, captured: int, refunded: int = 0) -> None:
+    came = {name: answer[f"{name}_amount"] for name in ("held", "captured", "refunded")}
+    if came != (foreseen := {"held": held, "captured": captured, "refunded": refunded}):
+        raise DemoFailedError(f"{came} came, not {foreseen}.")
 
 
 def _require_left(answer: Document, left: Left) -> None:

@@ -140,6 +140,10 @@ class Till:
         body = {"reason": "Pembeli membatalkan"}
         return await self._keyed(f"/v1/authorizations/{authorisation_id}/void", body, repeat)
 
+    async def refund(self, authorisation_id: str, amount_rupiah: int, repeat: Repeat = Repeat.NEVER) -> Reply:
+        body = {"amount": amount_rupiah, "reason": "Barang rusak"}
+        return await self._keyed(f"/v1/authorizations/{authorisation_id}/refunds", body, repeat)
+
     async def balance(self, card_number: str) -> Reply:
         raw = orjson.dumps({"card_number": card_number})
         return await self.line.send("/v1/balance-inquiries", self._headers(), raw)

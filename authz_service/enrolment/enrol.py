@@ -76,7 +76,10 @@ async def enrol(
 
 def _with_dates(edition: Edition, starts_on: date | None, ends_on: date | None) -> Edition:
     terms = edition.terms
-    dated = replace(terms, starts_on=starts_on or terms.starts_on, ends_on=ends_on or terms.ends_on)
+    first, last = starts_on or terms.starts_on, ends_on or terms.ends_on
+    # An edition's name may end with its year.
+    name = terms.name.replace(str(terms.starts_on.year), str(first.year))
+    dated = replace(terms, name=name, starts_on=first, ends_on=last)
     if dated.starts_on > dated.ends_on:
         raise EnrolmentRefused(f"The programme would start on {dated.starts_on} and end on {dated.ends_on}, before it.")
     return replace(edition, terms=dated)

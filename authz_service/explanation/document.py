@@ -129,7 +129,8 @@ def _catalogue(recorded: Recorded, seen: Seen, number: int) -> Document:
     product, ceiling = listed(recorded, seen, number)
     category = recorded.journal["lines"][number - 1][0]
     return {
-        "category": seen.programme.categories.get(category),
+        "category": category if category in seen.programme.categories else None,
+        "name": seen.programme.categories.get(category),
         "product": product and product.name,
         "price_ceiling": product and ceiling and _ceiling(seen, product, ceiling),
     }

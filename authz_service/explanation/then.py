@@ -28,7 +28,7 @@ def settings_then(seen: Seen) -> Document:
 def _month(month: Month) -> Document:
     """The caps are those that the family's month began with."""
     return {
-        "month": month.month.isoformat(),
+        "month": f"{month.month:%Y-%m}",
         "cap": month.cap_rupiah,
         "used": month.used_rupiah,
         "covered_by_vouchers": month.covered_rupiah,

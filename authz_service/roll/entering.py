@@ -68,7 +68,7 @@ async def enter(
         amount = newcomer.amount_rupiah if newcomer.amount_rupiah is not None else roll.entitlement_rupiah
         if not 1 <= amount <= roll.entitlement_rupiah:
             raise RollRefused(f"A family gets at least Rp1 and at most {in_rupiah(roll.entitlement_rupiah)}.")
-        companion_id = await companion_of(roll, newcomer.companion)
+        companion_id, _ = await companion_of(roll, newcomer.companion)
         if not await connection.fetchval(_DISTRICT, programme_id, newcomer.district_code):
             raise RollRefused(f"{programme_id} has no district {newcomer.district_code}.")
         await _require_unknown(roll, keys.nik_digest(newcomer.nik))

@@ -10,7 +10,7 @@ from authz_service.roll.opened import Roll, opened_roll
 from authz_service.roll.orders import Change, ChangeKind, Effects, Order, RollRefused
 from authz_service.vocabulary import BeneficiaryId, BeneficiaryStatus, Chance, CompanionId
 
-_COMPANION: Final = "SELECT companion_id FROM companion WHERE programme_id = $1 AND $2 IN (companion_id, label)"
+_COMPANION: Final = "SELECT companion_id, label FROM companion WHERE programme_id = $1 AND $2 IN (companion_id, label)"
 _MOVE: Final = "UPDATE beneficiary SET companion_id = $3 WHERE programme_id = $1 AND beneficiary_id = $2"
 
 
@@ -30,7 +30,7 @@ async def move(
     """
     async with opened_roll(connection, programme_id=programme_id, now=now, chance=chance) as roll:
         [family] = await settled(roll, beneficiary_id)
-        at, companion_id = roll.instant_at_once(order), await companion_of(roll, companion)
+        at, (companion_id, label) = roll.instant_at_once(order), await companion_of(roll, companion)
         if family.status is BeneficiaryStatus.REMOVED:
             raise RollRefused(f"{beneficiary_id} is removed, and a removal is final.")
         if companion_id == family.companion_id:
@@ -41,13 +41,18 @@ async def move(
         revoked = await revoke_vouchers(
             roll, beneficiary_id, reason=order.reason, actor=order.actor, companion_id=family.companion_id
         )
-        effects = Effects(companion_id=companion_id, former_companion_id=family.companion_id, vouchers_revoked=revoked)
+        effects = Effects(
+            companion_id=companion_id,
+            companion_label=label,
+            former_companion_id=family.companion_id,
+            vouchers_revoked=revoked,
+        )
         return await roll.keep(ChangeKind.MOVE, beneficiary_id, at, order, effects)
 
 
-async def companion_of(roll: Roll, companion: str) -> CompanionId:
-    """Known by its id, or by the label that messages use."""
-    companion_id = await roll.connection.fetchval(_COMPANION, roll.programme_id, companion)
-    if companion_id is None:
+async def companion_of(roll: Roll, companion: str) -> tuple[CompanionId, str]:
+    """Its id and its label, by either of which it is known."""
+    row = await roll.connection.fetchrow(_COMPANION, roll.programme_id, companion)
+    if row is None:
         raise RollRefused(f"{roll.programme_id} has no companion {companion}.")
-    return CompanionId(companion_id)
+    return CompanionId(row["companion_id"]), row["label"]

@@ -103,6 +103,7 @@ class Effects:
     """What would have come later, and does not come any more."""
     survivor_id: BeneficiaryId | None = None
     companion_id: CompanionId | None = None
+    companion_label: str | None = None
     former_companion_id: CompanionId | None = None
     card_id: CardId | None = None
     card_status: CardStatus | None = None

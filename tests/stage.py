@@ -1,16 +1,17 @@
-"""Where the machine of `test_machine.py` plays: the real service twice on one database, and the offices beside it.
+"""Where the machine of `test_machine.py` plays: the real service twice on one database, and the roll's office.
 
 The clock stands still between two steps, so that an expiry or a month's end can be met to the microsecond. Nobody
-has used the families that an example gets; a new database is copied when they run out, or when an example failed.
+has used the families that an example gets. When they run out the programme is settled and closed, and a new database
+is copied; also, without a close, when an example failed.
 """
 
 import asyncio
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from datetime import datetime
-from itertools import islice
+from datetime import datetime, timedelta
+from itertools import count, islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,23 +19,31 @@ import aiohttp
 import asyncpg
 import orjson
 
+from authz_service.closing import close
 from authz_service.enrolment.sandbox import SandboxCard, SandboxTerminal
-from authz_service.keys import Keys
 from authz_service.ledger.audit import check
-from authz_service.problems import FamilyRemoved, MonthNotOpen
-from authz_service.roll.cards import CardFromTheBank, new_card
-from authz_service.roll.orders import Here, Order, RollRefused
+from authz_service.payouts import settle
+from authz_service.roll.cards import CardFromTheBank, new_card, set_card_status
+from authz_service.roll.entering import enter
+from authz_service.roll.merging import merge
+from authz_service.roll.moving import move
+from authz_service.roll.orders import Change, Here, Order, RollBusy, RollRefused
 from authz_service.roll.status import remove, resume, suspend
-from authz_service.settings import SANDBOX_ROOT_KEY
-from authz_service.vocabulary import BeneficiaryId
-from authz_service.vouching import vouch
+from authz_service.terms import Caps, TermsRefused, change_cap
+from authz_service.vocabulary import BeneficiaryId, CardId, CardStatus, ProgrammeId
+from tests.calls import Call, Document
 from tests.conftest import Cluster, EnrolledTemplate, _database
-from tests.model import Call, Document
+from tests.model_offices import OPERATOR
+from tests.office import bearer
+from tests.operators import KEYS, a_newcomer
+from tests.tally import ENDS
 from tests.world import A_MORNING, PROGRAMME, World, running
 
 INSTANCES: Final = 2
 TRIES: Final = 50
 """A request that is told to wait so often, a second at the least, will never be answered."""
+LEAVERS: Final = 200
+"""So many families of a database are removed before anybody plays."""
 AUDIT_AFTER: Final = 400
 """So many calls go by from one audit of the books to the next: it takes as long as fifty calls."""
 PATHS: Final = {
@@ -46,15 +55,25 @@ PATHS: Final = {
     "get": "/v1/authorizations/{}",
     "reverse": "/v1/reversals",
     "balance": "/v1/balance-inquiries",
+    "vouch": "/v1/vouchers",
+    "approve": "/v1/vouchers/{}/approve",
+    "revoke": "/v1/vouchers/{}/revoke",
 }
 _ROWS: Final = """
 -- All that the books have of these families; instants as microseconds.
 SELECT w.beneficiary_id, ARRAY[w.available_rupiah, w.held_rupiah, w.spent_rupiah] AS wallet,
+       (SELECT ARRAY[b.status, b.companion_id, b.merged_into]
+          FROM beneficiary b
+         WHERE b.programme_id = $1 AND b.beneficiary_id = w.beneficiary_id) AS status,
+       (SELECT array_agg(c.status ORDER BY c.status)
+          FROM card c
+         WHERE c.programme_id = $1 AND c.beneficiary_id = w.beneficiary_id) AS cards,
        (SELECT json_object_agg(a.month, json_build_array(a.used_rupiah, a.packages_used, a.covered_rupiah,
                                                          a.covered_packages))
           FROM allowance a
          WHERE a.programme_id = $1 AND a.beneficiary_id = w.beneficiary_id) AS months,
-       (SELECT json_object_agg(v.voucher_id, json_build_array(v.used_rupiah, v.packages_used))
+       (SELECT json_object_agg(v.voucher_id, json_build_array(v.used_rupiah, v.packages_used,
+                                                              v.approved_at IS NOT NULL, v.revoked_at IS NOT NULL))
           FROM voucher v
          WHERE v.programme_id = $1 AND v.beneficiary_id = w.beneficiary_id) AS vouchers,
        (SELECT json_object_agg(h.authorisation_id, json_build_array(
@@ -67,6 +86,7 @@ SELECT w.beneficiary_id, ARRAY[w.available_rupiah, w.held_rupiah, w.spent_rupiah
   FROM wallet w
  WHERE w.programme_id = $1 AND w.beneficiary_id = ANY ($2)
 """
+_chances: Final = count(1)
 _KEPT: Final = "SELECT (SELECT count(*) FROM request_key) AS kept, (SELECT count(*) FROM authorisation) AS sales"
 
 
@@ -98,6 +118,9 @@ class Heard:
 class Books:
     """What the database has of one family, in the terms of the model; holds and vouchers by their ids."""
 
+    status: list[str | None]
+    """The family's, its companion, and into whom it was merged."""
+    cards: list[str]
     wallet: tuple[int, ...]
     months: dict[str, list[int]]
     vouchers: dict[str, list[int]]
@@ -108,8 +131,13 @@ class Stage:
     def __init__(self, runner: asyncio.Runner, cluster: Cluster, enrolled: EnrolledTemplate, directory: Path) -> None:
         self.run = runner.run
         self.tills: dict[str, SandboxTerminal] = dict(zip("ab", enrolled.tills.terminals, strict=False))
+        self.companions = [each.companion_id for each in enrolled.tills.companions[:3]]
+        self._keys = {name: till.key for name, till in self.tills.items()}
+        self._keys |= {each.companion_id: each.key for each in enrolled.tills.companions}
+        self._keys[OPERATOR] = enrolled.tills.operators[0].key
         self.clock = StillClock(A_MORNING)
-        self.operations = 0
+        self.operations, self.spent = 0, 0
+        """So many calls; and rupiah that the families of this database have spent for good, as their models say."""
         self.is_spoilt = False
         """Something broke here: what breaks next might be its fault."""
         self._cluster, self._enrolled, self._directory = cluster, enrolled, directory
@@ -124,11 +152,13 @@ class Stage:
         found = [] if self.is_spoilt else list(islice(self._families, number))
         if len(found) == number:
             return found
+        if self._worlds and not self.is_spoilt:
+            self.run(self.closed())
         # Whoever looks for what spoilt it must find it in the one example that is played again.
         self._audits_after = 0 if self.is_spoilt else AUDIT_AFTER
         self.is_spoilt = False
         self.run(self._reopen())
-        self._families = iter(self._enrolled.tills.cards)
+        self._families = iter(self._enrolled.tills.cards[:-LEAVERS])
         return list(islice(self._families, number))
 
     async def close(self) -> None:
@@ -140,18 +170,21 @@ class Stage:
         self._latest = max(self._latest, instant)
 
     async def at_once(self, calls: Sequence[Call], ids: dict[object, Any]) -> list[Heard]:
-        """All of them in the same moment, by turns at both instances; acts of offices one after another."""
+        """All of them in the same moment, by turns at both instances; orders to the roll one after another."""
         self.operations += len(calls)
-        acts = asyncio.create_task(self._acts([call for call in calls if not call.till], ids))
-        asked = [self._ask(self._worlds[n % INSTANCES], call, ids) for n, call in enumerate(calls) if call.till]
-        heard, done = iter(await asyncio.gather(*asked)), iter(await acts)
-        return [next(heard if call.till else done) for call in calls]
+        orders = asyncio.create_task(self._ordered([call for call in calls if not call.who], ids))
+        asked = [self._ask(self._worlds[n % INSTANCES], call, ids) for n, call in enumerate(calls) if call.who]
+        heard, done = iter(await asyncio.gather(*asked)), iter(await orders)
+        return [next(heard if call.who else done) for call in calls]
 
     async def books(self, families: Sequence[str]) -> dict[str, Books]:
         rows = await self._worlds[0].database.fetch(_ROWS, PROGRAMME, families)
         return {
             row["beneficiary_id"]: Books(
-                tuple(row["wallet"]), *(orjson.loads(row[each] or b"{}") for each in ("months", "vouchers", "holds"))
+                row["status"],
+                row["cards"],
+                tuple(row["wallet"]),
+                *(orjson.loads(row[each] or b"{}") for each in ("months", "vouchers", "holds")),
             )
             for row in rows
         }
@@ -172,22 +205,39 @@ class Stage:
         broken = [each for each in findings if each.violations]
         assert not broken, broken
 
+    async def closed(self) -> None:
+        """The shops are paid and the programme is closed: its statement adds up, and so do the books once more."""
+        self.set_clock(max(self._latest, ENDS) + timedelta(days=2))
+        database, settings, programme = self._worlds[0].database, self._worlds[0].settings, ProgrammeId(PROGRAMME)
+        how: Any = {"clock": self.clock, "chance": os.urandom}
+        await settle(database, settings, programme, reference="BKT-1", **how)
+        statement = (await close(database, settings, programme, reason="berita acara", **how)).statement
+        assert all(tie.holds for tie in statement.ties)
+        assert (statement.available_rupiah, statement.held_rupiah, statement.spent_rupiah) == (0, 0, self.spent)
+        await self.audit(now=True)
+
+    async def begin(self, *, reduces: bool) -> None:
+        """The programme is of this kind, and nobody has changed its caps."""
+        database, kind = self._worlds[0].database, "reduce" if reduces else "decline"
+        await database.execute("UPDATE programme SET above_ceiling = $1", kind)
+        await database.execute("DELETE FROM month_cap")
+
     async def suspend(self, till: str, status: str) -> None:
         """The status of a till's shop."""
         await self._worlds[0].database.execute(
             "UPDATE merchant SET status = $2 WHERE merchant_id = $1", self.tills[till].merchant_id, status
         )
 
-    async def _ask(self, world: World, call: Call, ids: dict[object, Any]) -> Heard:
+    async def _ask(self, world: World, call: Call, ids: Mapping[object, Any]) -> Heard:
         """Repeats the request unchanged until it is answered, as a till must."""
-        path = PATHS[call.kind].format(ids.get(call.sale))
-        till, key = self.tills[call.till], call.key or None
+        path, headers = PATHS[call.kind].format(ids.get(call.about)), bearer(self._keys[call.who])
+        body, key = _body(call, ids), call.key or None
         for times in range(TRIES):
             try:
                 reply = await (
-                    world.get(path, till=till)
+                    world.get(path, headers=headers)
                     if call.kind == "get"
-                    else world.post(path, call.body, key=key, till=till)
+                    else world.post(path, body, key=key, headers=headers)
                 )
             except aiohttp.ClientConnectionError:
                 await asyncio.sleep(0.02)
@@ -199,14 +249,15 @@ class Stage:
             await asyncio.sleep(0.02)
         raise AssertionError(f"never answered: {call}")
 
-    async def _acts(self, calls: Sequence[Call], ids: dict[object, Any]) -> list[Heard]:
-        office = Office(self._worlds[-1].database, self.clock.instant, ids)
-        return [Heard(200, b"", {"returned": 0} | await office.act(call)) for call in calls]
+    async def _ordered(self, calls: Sequence[Call], ids: Mapping[object, Any]) -> list[Heard]:
+        here = Here(programme_id=PROGRAMME, now=self.clock.instant, chance=os.urandom)
+        roll = Roll(self._worlds[-1].database, here, dict(ids))
+        return [await roll.order(**call.body) for call in calls]
 
     async def _reopen(self) -> None:
         """A fresh copy of the enrolled programme, its first shop open day and night, and two instances on it."""
         await self.close()
-        self._latest = A_MORNING
+        self._latest, self.spent = A_MORNING, 0
         self._open = AsyncExitStack()
         copy = asynccontextmanager(_database)(self._cluster, f"TEMPLATE {self._enrolled.database}")
         url = await self._open.enter_async_context(copy)
@@ -224,81 +275,100 @@ class Stage:
         ]
         for world in self._worlds:
             service = world.service._running if world.service else None
+            assert world.service is not None
             assert service is not None
+            office = world.service._framework.state.office
+            # Ids sort as they were made, also those of one instant: the model takes vouchers in that order.
+            office.clock, office.chance = self.clock, lambda size: next(_chances).to_bytes(size)
             service.door.clock = self.clock
             for lane in service.lanes:
                 lane.clock = self.clock
-        # What companions may give is not the question here.
-        await self._worlds[0].change(
-            **{f"voucher_{each}_rupiah": 10**9 for each in ("limit", "month_limit", "approval_above")},
-            **{f"voucher_{each}_packages": 10**6 for each in ("limit", "month_limit", "approval_above")},
-        )
-        await self._worlds[0].database.execute(
+        database = self._worlds[0].database
+        await database.execute(
             "UPDATE merchant SET opens_at = NULL, closes_at = NULL WHERE merchant_id = $1", self.tills["a"].merchant_id
         )
+        # These leave what late entrants get, so that it never runs out.
+        here = Here(programme_id=PROGRAMME, now=A_MORNING, chance=os.urandom)
+        for card in self._enrolled.tills.cards[-LEAVERS:]:
+            await remove(database, beneficiary_id=card.beneficiary_id, order=_ORDER, **here)
+
+
+def _body(call: Call, ids: Mapping[object, Any]) -> Document:
+    if call.kind != "vouch":
+        return dict(call.body)
+    rupiah, packages = call.body["extra"]
+    family, month = call.body["family"], f"{call.body['month']:%Y-%m}"
+    extra = {"extra_amount": rupiah, "extra_packages": packages, "reason": "anak sakit"}
+    return {"beneficiary_id": ids.get(family, family), "month": month, **extra}
 
 
 @dataclass(frozen=True, slots=True)
-class Office:
-    """What offices do to a family, for want of commands partly by hand. This is the only place that knows how."""
+class Roll:
+    """The operators' functions behind `authz family` and `authz cap`, and what came of an order."""
 
     database: "asyncpg.Connection[asyncpg.Record]"
-    now: datetime
-    ids: Mapping[object, Any]
+    here: Here
+    ids: dict[object, Any]
 
-    async def act(self, call: Call) -> Document:
-        """What came of it, by the names of the model."""
-        family, what = BeneficiaryId(call.body["family"]), call.body
-        match call.kind:
-            case "vouch":
-                with suppress(FamilyRemoved, MonthNotOpen):
-                    return await self._vouch(family, what)
-                return {"voucher_id": None}
-            case "revoke":
-                statement = "UPDATE voucher SET revoked_at = $2 WHERE voucher_id = $1 AND revoked_at IS NULL"
-                await self.database.execute(statement, self.ids[what["voucher"]], self.now)
+    async def order(self, order: str, **what: Any) -> Heard:
+        while True:
+            try:
+                return Heard(200, b"", await self._done(order, what))
+            except RollBusy:
+                continue
+            except (RollRefused, TermsRefused):
+                return Heard(409, b"", {})
+
+    async def _done(self, order: str, what: Mapping[str, Any]) -> Document:
+        """Said in the words of the model."""
+        if order == "cap":
+            caps = Caps(cap_rupiah=what["caps"][0], packages_cap=what["caps"][1])
+            await change_cap(
+                self.database, programme_id=PROGRAMME, month=what["month"], caps=caps, now=self.here["now"]
+            )
+            return {}
+        change = await self._changed(order, BeneficiaryId(self.ids.get(what["family"], what["family"])), what)
+        if order == "enter":
+            self.ids[what["family"]] = change.beneficiary_id
+        return {"returned": change.effects.returned_rupiah, "beneficiary_id": change.beneficiary_id}
+
+    async def _changed(self, order: str, family: BeneficiaryId, what: Mapping[str, Any]) -> Change:
+        match order:
             case "suspend":
-                with suppress(RollRefused):
-                    await suspend(self.database, beneficiary_id=family, order=_ORDER, **self._here())
+                return await suspend(self.database, beneficiary_id=family, order=_ORDER, **self.here)
             case "resume":
-                with suppress(RollRefused):
-                    await resume(self.database, beneficiary_id=family, order=_ORDER, **self._here())
+                return await resume(self.database, beneficiary_id=family, order=_ORDER, **self.here)
             case "remove":
-                with suppress(RollRefused):
-                    removed = await remove(self.database, beneficiary_id=family, order=_ORDER, **self._here())
-                    return {"returned": removed.effects.returned_rupiah}
-                return {"returned": 0}
+                return await remove(self.database, beneficiary_id=family, order=_ORDER, **self.here)
+            case "merge":
+                into = BeneficiaryId(self.ids.get(what["survivor"], what["survivor"]))
+                return await merge(self.database, survivor_id=into, other_id=family, order=_ORDER, **self.here)
+            case "move":
+                companion = what["companion"]
+                return await move(self.database, beneficiary_id=family, companion=companion, order=_ORDER, **self.here)
+            case "card":
+                card = CardFromTheBank(number=what["card"])
+                return await new_card(
+                    self.database, beneficiary_id=family, card=card, keys=KEYS, order=_ORDER, **self.here
+                )
             case "block":
-                statement = "UPDATE card SET status = 'blocked' WHERE card_digest = $1 AND status = 'active'"
-                await self.database.execute(statement, _KEYS.card_digest(what["card"]))
-            case "recard":
-                with suppress(RollRefused):
-                    await self._recard(family, what["card"])
-        return {}
+                return await self._block(what["card"])
+            case _:
+                newcomer = a_newcomer(
+                    # Known by its NIK, which is of its name: whoever enters twice is refused.
+                    nik=f"6472059999{what['family'].rpartition('-')[2]:0>6}",
+                    companion=what["companion"],
+                    card=CardFromTheBank(number=what["card"]),
+                    amount_rupiah=what["rupiah"],
+                )
+                return await enter(self.database, newcomer=newcomer, keys=KEYS, order=_ORDER, **self.here)
 
-    async def _vouch(self, family: BeneficiaryId, what: Mapping[str, Any]) -> Document:
-        voucher_id = await vouch(
-            self.database,
-            programme_id=PROGRAMME,
-            beneficiary_id=family,
-            month=what["month"],
-            extra_rupiah=what["rupiah"],
-            extra_packages=what["packages"],
-            reason="anak sakit",
-            now=self.now,
-            # Ids of vouchers sort as they were made: the model takes them in that order.
-            chance=what["voucher"].to_bytes,
+    async def _block(self, number: str) -> Change:
+        card_id = await self.database.fetchval(_CARD, KEYS.card_digest(number))
+        return await set_card_status(
+            self.database, card_id=card_id or CardId(""), status=CardStatus.BLOCKED, order=_ORDER, **self.here
         )
-        return {"voucher_id": voucher_id}
-
-    async def _recard(self, family: BeneficiaryId, number: str) -> None:
-        """The old card is dead at once."""
-        card = CardFromTheBank(number=number)
-        await new_card(self.database, beneficiary_id=family, card=card, keys=_KEYS, order=_ORDER, **self._here())
-
-    def _here(self) -> Here:
-        return Here(programme_id=PROGRAMME, now=self.now, chance=os.urandom)
 
 
+_CARD: Final = "SELECT card_id FROM card WHERE card_digest = $1"
 _ORDER: Final = Order(actor="dinsos", reason="verifikasi data")
-_KEYS: Final = Keys(SANDBOX_ROOT_KEY)

@@ -46,14 +46,14 @@ class Offices(Tally):
         voucher = self.vouchers.get(call.about)
         if voucher is None or call.who not in {voucher.companion, OPERATOR}:
             return NOT_FOUND
-        status = self._status(call.about)
+        status = self.status_of(call.about)
         if status in {"revoked", "expired"} or (call.kind == "approve" and status != "awaiting_approval"):
             return problem(409, "voucher_state_conflict", voucher_status=status)
         changed = {"revoked": True} if call.kind == "revoke" else {"approved": OPERATOR}
         self.vouchers[call.about] = replace(voucher, **changed)
         return Answer(200, self._shown(call.about))
 
-    def _status(self, name: Name) -> str:
+    def status_of(self, name: Name) -> str:
         voucher = self.vouchers[name]
         if voucher.revoked or voucher.month < self.month:
             return "revoked" if voucher.revoked else "expired"
@@ -64,7 +64,7 @@ class Offices(Tally):
     def _shown(self, name: Name) -> Document:
         rupiah, packages = self.copy().expire(self.vouchers[name].family).covered_by(name)
         used = {"used_amount": rupiah, "used_packages": packages}
-        return {"id": Id(name), "status": self._status(name), "companion_id": self.vouchers[name].companion} | used
+        return {"id": Id(name), "status": self.status_of(name), "companion_id": self.vouchers[name].companion} | used
 
     # --- Orders ---
 
@@ -108,7 +108,7 @@ class Offices(Tally):
 
     def _revoke_all(self, family: str) -> None:
         for name, each in self.vouchers.items():
-            if each.family == family and self._status(name) != "expired":
+            if each.family == family and self.status_of(name) != "expired":
                 self.vouchers[name] = replace(each, revoked=True)
 
     def _replace_cards(self, family: str) -> None:

@@ -44,8 +44,6 @@ TRIES: Final = 50
 """A request that is told to wait so often, a second at the least, will never be answered."""
 LEAVERS: Final = 200
 """So many families of a database are removed before anybody plays."""
-AUDIT_AFTER: Final = 400
-"""So many calls go by from one audit of the books to the next: it takes as long as fifty calls."""
 PATHS: Final = {
     "authorise": "/v1/authorizations",
     "dry_run": "/v1/authorizations?dry_run=true",
@@ -143,7 +141,6 @@ class Stage:
         self._cluster, self._enrolled, self._directory = cluster, enrolled, directory
         self._families: Iterator[SandboxCard] = iter(())
         self._latest = self.clock.instant
-        self._audited, self._audits_after = 0, AUDIT_AFTER
         self._open: AsyncExitStack | None = None
         self._worlds: list[World] = []
 
@@ -154,8 +151,6 @@ class Stage:
             return found
         if self._worlds and not self.is_spoilt:
             self.run(self.closed())
-        # Whoever looks for what spoilt it must find it in the one example that is played again.
-        self._audits_after = 0 if self.is_spoilt else AUDIT_AFTER
         self.is_spoilt = False
         self.run(self._reopen())
         self._families = iter(self._enrolled.tills.cards[:-LEAVERS])
@@ -195,11 +190,8 @@ class Stage:
         assert row is not None
         return row["kept"], row["sales"]
 
-    async def audit(self, *, now: bool = False) -> None:
-        """All invariants of the books hold; looked at once in a while, or `now`."""
-        if not now and self.operations < self._audited + self._audits_after:
-            return
-        self._audited = self.operations
+    async def audit(self) -> None:
+        """All invariants of the books hold."""
         # Other examples have been later than this one.
         findings = await check(self._worlds[0].database, PROGRAMME, now=self._latest)
         broken = [each for each in findings if each.violations]
@@ -214,7 +206,7 @@ class Stage:
         statement = (await close(database, settings, programme, reason="berita acara", **how)).statement
         assert all(tie.holds for tie in statement.ties)
         assert (statement.available_rupiah, statement.held_rupiah, statement.spent_rupiah) == (0, 0, self.spent)
-        await self.audit(now=True)
+        await self.audit()
 
     async def begin(self, *, reduces: bool) -> None:
         """The programme is of this kind, and nobody has changed its caps."""

@@ -15,8 +15,8 @@ from tests.tally import ENDS, PACKAGE, STARTS, WITA, Sale
 PRECEDENCE: Final = (
     "merchant_suspended", "terminal_not_permitted", "card_unknown", "card_blocked", "beneficiary_suspended",
     "beneficiary_removed", "programme_not_started", "programme_ended", "cash_not_permitted", "category_not_permitted",
-    "product_not_permitted", "price_above_ceiling", "package_cap_exceeded", "entitlement_exceeded",
-    "packages_used_up", "monthly_cap_exceeded",
+    "product_not_permitted", "price_above_ceiling", "package_cap_exceeded", "entitlement_exceeded", "packages_used_up",
+    "monthly_cap_exceeded",
 )  # fmt: skip
 GOODS: Final = {("ikan_kaleng", None): None, ("beras", "beras premium"): 15_400}
 """Category and product → highest price. Rice has a ceiling, so it is sold with its details or not at all."""
@@ -146,9 +146,8 @@ class Model(Offices):
         is_cut = call.body["partial_approval"] and "cash_not_permitted" not in faults
         asked = [0 if is_cut and fault else rupiah for rupiah, fault in zip(counted, faults, strict=True)]
         reasons = window + [(fault, n) for n, fault in enumerate(faults, 1) if fault]
-        parts: list[int] = asked
         if is_cut and not window:
-            parts = []
+            parts: list[int] = []
             for n, rupiah in enumerate(asked, 1):
                 parts.append(min(rupiah, left["package"] - sum(parts)))
                 reasons += [(min(most, key=most.__getitem__), n)] if parts[-1] < rupiah else []

@@ -21,8 +21,7 @@ PRECEDENCE: Final = (
 GOODS: Final = {("ikan_kaleng", None): None, ("beras", "beras premium"): 15_400}
 """Category and product → highest price. Rice has a ceiling, so it is sold with its details or not at all."""
 NEVER_KEPT: Final = {"not_found", "stan_already_used", "request_reversed"}
-Reasons = list[tuple[str, int]]
-"""Each with the line that it is about; 0 is the whole purchase."""
+Reasons = list[tuple[str, int]]  # each with the line that it is about; 0 is the whole purchase
 
 
 class Model(Offices):
@@ -107,6 +106,8 @@ class Model(Offices):
         if call.kind == "get":
             sale = self.sales[call.about]
             return Answer(200, {}, self.expire(sale.family).sales[call.about]) if sale.till == call.who else NOT_FOUND
+        if call.kind == "get_voucher":
+            return Answer(200, self.shown(call.about))
         if call.kind == "dry_run":
             return self._decide(call)._replace(status=200)
         self.expire(self._family(call))
@@ -122,12 +123,10 @@ class Model(Offices):
         events = [("authorised" if approved else "declined", approved, self.now)]
         events += [("captured", approved, self.now)] if approved and call.body["capture"] else []
         family = self._family(call) if approved else ""
-        covers, expires_at = self.cover(family, approved) if family else {}, self.now + timedelta(hours=24)
-        sale = Sale(
-            till=call.who, family=family, month=self.month, expires_at=expires_at, at_once=len(events) > 1,
-            covers=covers, events=tuple(events),
+        sale = self.sales[call.name] = Sale(
+            till=call.who, family=family, month=self.month, expires_at=self.now + timedelta(hours=24),
+            at_once=len(events) > 1, covers=self.cover(family, approved), events=tuple(events),
         )  # fmt: skip
-        self.sales[call.name] = sale
         amounts = {"approved_amount": approved, "price_reduction": reduction, "tender_due": due, "parts": parts}
         return Answer(201, amounts | self._said(call, reasons), sale)
 

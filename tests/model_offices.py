@@ -40,7 +40,7 @@ class Offices(Tally):
         self.vouchers[call.name] = Voucher(
             family=family, companion=call.who, month=month, extra=extra, approved=approved
         )
-        return Answer(201, self._shown(call.name))
+        return Answer(201, self.shown(call.name))
 
     def approve_or_revoke(self, call: Call) -> Answer:
         voucher = self.vouchers.get(call.about)
@@ -51,7 +51,7 @@ class Offices(Tally):
             return problem(409, "voucher_state_conflict", voucher_status=status)
         changed = {"revoked": True} if call.kind == "revoke" else {"approved": OPERATOR}
         self.vouchers[call.about] = replace(voucher, **changed)
-        return Answer(200, self._shown(call.about))
+        return Answer(200, self.shown(call.about))
 
     def status_of(self, name: Name) -> str:
         voucher = self.vouchers[name]
@@ -61,7 +61,7 @@ class Offices(Tally):
             return "awaiting_approval"
         return "used_up" if self.copy().expire(voucher.family).covered_by(name) == voucher.extra else "live"
 
-    def _shown(self, name: Name) -> Document:
+    def shown(self, name: Name) -> Document:
         rupiah, packages = self.copy().expire(self.vouchers[name].family).covered_by(name)
         used = {"used_amount": rupiah, "used_packages": packages}
         return {"id": Id(name), "status": self.status_of(name), "companion_id": self.vouchers[name].companion} | used

@@ -53,6 +53,7 @@ PATHS: Final = {
     "get": "/v1/authorizations/{}",
     "reverse": "/v1/reversals",
     "balance": "/v1/balance-inquiries",
+    "get_voucher": "/v1/vouchers/{}",
     "vouch": "/v1/vouchers",
     "approve": "/v1/vouchers/{}/approve",
     "revoke": "/v1/vouchers/{}/revoke",
@@ -136,6 +137,8 @@ class Stage:
         self.clock = StillClock(A_MORNING)
         self.operations, self.spent = 0, 0
         """So many calls; and rupiah that the families of this database have spent for good, as their models say."""
+        self.entered: dict[str, BeneficiaryId] = {}
+        """Late entrants, by the names that the machine gave them before they had an id."""
         self.is_spoilt = False
         """Something broke here: what breaks next might be its fault."""
         self._cluster, self._enrolled, self._directory = cluster, enrolled, directory
@@ -167,15 +170,17 @@ class Stage:
     async def at_once(self, calls: Sequence[Call], ids: dict[object, Any]) -> list[Heard]:
         """All of them in the same moment, by turns at both instances; orders to the roll one after another."""
         self.operations += len(calls)
-        orders = asyncio.create_task(self._ordered([call for call in calls if not call.who], ids))
+        orders = asyncio.create_task(self._ordered([call for call in calls if not call.who]))
         asked = [self._ask(self._worlds[n % INSTANCES], call, ids) for n, call in enumerate(calls) if call.who]
         heard, done = iter(await asyncio.gather(*asked)), iter(await orders)
         return [next(heard if call.who else done) for call in calls]
 
     async def books(self, families: Sequence[str]) -> dict[str, Books]:
-        rows = await self._worlds[0].database.fetch(_ROWS, PROGRAMME, families)
+        """Of those that are on the roll."""
+        names = {self.entered.get(each, each): each for each in families}
+        rows = await self._worlds[0].database.fetch(_ROWS, PROGRAMME, [*names])
         return {
-            row["beneficiary_id"]: Books(
+            names[row["beneficiary_id"]]: Books(
                 row["status"],
                 row["cards"],
                 tuple(row["wallet"]),
@@ -223,12 +228,12 @@ class Stage:
     async def _ask(self, world: World, call: Call, ids: Mapping[object, Any]) -> Heard:
         """Repeats the request unchanged until it is answered, as a till must."""
         path, headers = PATHS[call.kind].format(ids.get(call.about)), bearer(self._keys[call.who])
-        body, key = _body(call, ids), call.key or None
+        body, key = self._body(call), call.key or None
         for times in range(TRIES):
             try:
                 reply = await (
                     world.get(path, headers=headers)
-                    if call.kind == "get"
+                    if call.kind.startswith("get")
                     else world.post(path, body, key=key, headers=headers)
                 )
             except aiohttp.ClientConnectionError:
@@ -241,9 +246,16 @@ class Stage:
             await asyncio.sleep(0.02)
         raise AssertionError(f"never answered: {call}")
 
-    async def _ordered(self, calls: Sequence[Call], ids: Mapping[object, Any]) -> list[Heard]:
+    def _body(self, call: Call) -> Document:
+        if call.kind != "vouch":
+            return dict(call.body)
+        family, (rupiah, packages) = call.body["family"], call.body["extra"]
+        extra = {"extra_amount": rupiah, "extra_packages": packages, "reason": "anak sakit"}
+        return {"beneficiary_id": self.entered.get(family, family), "month": f"{call.body['month']:%Y-%m}", **extra}
+
+    async def _ordered(self, calls: Sequence[Call]) -> list[Heard]:
         here = Here(programme_id=PROGRAMME, now=self.clock.instant, chance=os.urandom)
-        roll = Roll(self._worlds[-1].database, here, dict(ids))
+        roll = Roll(self._worlds[-1].database, here, self.entered)
         return [await roll.order(**call.body) for call in calls]
 
     async def _reopen(self) -> None:
@@ -285,22 +297,13 @@ class Stage:
             await remove(database, beneficiary_id=card.beneficiary_id, order=_ORDER, **here)
 
 
-def _body(call: Call, ids: Mapping[object, Any]) -> Document:
-    if call.kind != "vouch":
-        return dict(call.body)
-    rupiah, packages = call.body["extra"]
-    family, month = call.body["family"], f"{call.body['month']:%Y-%m}"
-    extra = {"extra_amount": rupiah, "extra_packages": packages, "reason": "anak sakit"}
-    return {"beneficiary_id": ids.get(family, family), "month": month, **extra}
-
-
 @dataclass(frozen=True, slots=True)
 class Roll:
     """The operators' functions behind `authz family` and `authz cap`, and what came of an order."""
 
     database: "asyncpg.Connection[asyncpg.Record]"
     here: Here
-    ids: dict[object, Any]
+    entered: dict[str, BeneficiaryId]
 
     async def order(self, order: str, **what: Any) -> Heard:
         while True:
@@ -319,9 +322,9 @@ class Roll:
                 self.database, programme_id=PROGRAMME, month=what["month"], caps=caps, now=self.here["now"]
             )
             return {}
-        change = await self._changed(order, BeneficiaryId(self.ids.get(what["family"], what["family"])), what)
+        change = await self._changed(order, self._family(what["family"]), what)
         if order == "enter":
-            self.ids[what["family"]] = change.beneficiary_id
+            self.entered[what["family"]] = change.beneficiary_id
         return {"returned": change.effects.returned_rupiah, "beneficiary_id": change.beneficiary_id}
 
     async def _changed(self, order: str, family: BeneficiaryId, what: Mapping[str, Any]) -> Change:
@@ -333,7 +336,7 @@ class Roll:
             case "remove":
                 return await remove(self.database, beneficiary_id=family, order=_ORDER, **self.here)
             case "merge":
-                into = BeneficiaryId(self.ids.get(what["survivor"], what["survivor"]))
+                into = self._family(what["survivor"])
                 return await merge(self.database, survivor_id=into, other_id=family, order=_ORDER, **self.here)
             case "move":
                 companion = what["companion"]
@@ -354,6 +357,9 @@ class Roll:
                     amount_rupiah=what["rupiah"],
                 )
                 return await enter(self.database, newcomer=newcomer, keys=KEYS, order=_ORDER, **self.here)
+
+    def _family(self, name: str) -> BeneficiaryId:
+        return self.entered.get(name, BeneficiaryId(name))
 
     async def _block(self, number: str) -> Change:
         card_id = await self.database.fetchval(_CARD, KEYS.card_digest(number))

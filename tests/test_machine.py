@@ -39,7 +39,6 @@ STEPS: Final = 180
 PAIRS: Final = 6
 PLACES: Final = 3
 """In a pair, which is three once somebody has entered late."""
-ENTERED: Final = 200
 AT_ONCE: Final = 4
 """So many calls about one pair in the same moment: they can have come in 24 orders."""
 RIVALS: Final = 2
@@ -283,13 +282,14 @@ class Counter(RuleBasedStateMachine):
 
     @rule(pair=PAIR, which=WHICH, who=st.sampled_from((OPERATOR, "", "a stranger")), sends=SENDS)
     def revokes(self, pair: int, which: int, who: str, sends: bool) -> None:
-        """Who vouched, an operator, or a companion who may not know of it."""
+        """Who vouched, an operator, or a companion who may not know of it; and an operator looks."""
         if known := self.vouchers_of(pair):
             voucher = known[-1 - which % len(known)]
             names = {"": self.model.vouchers[voucher].companion, "a stranger": self.stage.companions[-1]}
             body = {"reason": "salah keluarga"}
             revocation = Call(kind="revoke", who=names.get(who, who), key=_a_key(), about=voucher, body=body)
-            self.ask(pair, revocation, sends=sends)
+            self.ask(pair, revocation, sends=False)
+            self.ask(pair, Call(kind="get_voucher", who=OPERATOR, about=voucher, body={}), sends=sends)
 
     @rule(family=FAMILY, order=ORDER, stays=EITHER, caps=NEXT_CAPS, sends=SENDS)
     def is_seen_to(self, family: Place, order: str, stays: bool, caps: tuple[int, int], sends: bool) -> None:
@@ -468,15 +468,7 @@ class Counter(RuleBasedStateMachine):
 
     async def _sent(self, calls: list[Call]) -> tuple[list[Heard], dict[str, Books]]:
         heard = await self.stage.at_once(calls, self.heard) if calls else []
-        ids = {family: family for pair in self.pairs for family in pair}
-        ids |= {family: self.heard[family] for family in ids if family in self.heard}
-        ids |= {
-            call.body["family"]: each.said["beneficiary_id"]
-            for call, each in zip(calls, heard, strict=True)
-            if call.body.get("order") == "enter" and each.status == ENTERED
-        }
-        books = await self.stage.books([*ids.values()])
-        return heard, {family: books[each] for family, each in ids.items() if each in books}
+        return heard, await self.stage.books([family for pair in self.pairs for family in pair])
 
     def teardown(self) -> None:
         """Nothing waits any more; no key is used up and no purchase journalled but those; and the books balance."""

@@ -31,7 +31,12 @@ class Model(Offices):
             return problem(422, "invalid")
         if not call.key:
             return self.order(**call.body) if call.kind == "order" else self.copy()._read(call)
+        if call.kind == "reverse" and call.name == (call.who, call.body.get("idempotency_key")):
+            return problem(422, "key_reused")
         if call.name in self.reversals:
+            if call.kind == "authorise" and call.name in self.tombstones and self._stan(call) not in self.stans:
+                self.tombstones.remove(call.name)
+                self.stans[self._stan(call)] = call.name
             return problem(409, "request_reversed")
         if call.name in self.kept:
             first, answer = self.kept[call.name]
@@ -58,12 +63,17 @@ class Model(Offices):
     # --- Tills ---
 
     def _authorise(self, call: Call) -> Answer:
-        stan = (call.who, f"{call.body['stan']} {call.body['terminal_time']}")
-        if twin := self.stans.get(stan):
-            known = problem(409, "stan_already_used", authorization_id=Id(twin))
-            return problem(409, "request_reversed") if twin in self.reversals else known
-        self.stans[stan] = call.name
+        twin = self.stans.get(self._stan(call))
+        if twin in self.reversals:
+            self.reversals[call.name] = self.reversals[twin]
+            return problem(409, "request_reversed")
+        if twin:
+            return problem(409, "stan_already_used", authorization_id=Id(twin))
+        self.stans[self._stan(call)] = call.name
         return self._decide(call)
+
+    def _stan(self, call: Call) -> tuple[str, str]:
+        return call.who, f"{call.body['stan']} {call.body['terminal_time']}"
 
     def _later_call(self, call: Call) -> Answer:
         if (sale := self.sales.get(call.about)) is None or sale.till != call.who:
@@ -88,7 +98,8 @@ class Model(Offices):
         if name in self.reversals:
             return self.reversals[name]
         if name in self.kept and name not in self.sales:
-            return Answer(201, {"undone": False, "reversed_amount": 0})
+            self.reversals[name] = Answer(201, {"undone": False, "reversed_amount": 0}, bytes_of=call.name)
+            return self.reversals[name]
         says: Document = {"status": "not_known", "undone": True, "reversed_amount": 0, "authorization_id": None}
         if sale := self.sales.get(name):
             held, captured, refunded = self.expire(sale.family).sales[name].amounts
@@ -97,6 +108,8 @@ class Model(Offices):
             sale = self.sales[name]
             says = {"status": sale.status, "undone": not sale.used, "reversed_amount": amount}
             says["authorization_id"] = Id(name)
+        elif key:
+            self.tombstones.add(name)
         self.stans[name] = name
         self.reversals[name] = Answer(201, says, bytes_of=call.name)
         return self.reversals[name]
@@ -144,14 +157,17 @@ class Model(Offices):
         }
         is_cut = call.body["partial_approval"] and "cash_not_permitted" not in faults
         asked = [0 if is_cut and fault else rupiah for rupiah, fault in zip(counted, faults, strict=True)]
+        exceeded = [reason for reason, rupiah in most.items() if sum(asked) > rupiah]
         reasons = window + [(fault, n) for n, fault in enumerate(faults, 1) if fault]
         if is_cut and not window:
             parts: list[int] = []
             for n, rupiah in enumerate(asked, 1):
                 parts.append(min(rupiah, left["package"] - sum(parts)))
                 reasons += [(min(most, key=most.__getitem__), n)] if parts[-1] < rupiah else []
+            told = {reason for reason, _ in reasons}
+            reasons += [(reason, 0) for reason in exceeded if reason not in told and not any(parts)]
         else:
-            reasons += [(reason, 0) for reason, rupiah in most.items() if sum(asked) > rupiah]
+            reasons += [(reason, 0) for reason in exceeded]
             parts = nothing if reasons else asked
         given_up = (line["amount"] - rupiah for line, rupiah, part in zip(lines, counted, parts, strict=True) if part)
         return parts, sum(given_up), reasons

@@ -206,7 +206,7 @@ class Stage:
         """The shops are paid and the programme is closed: its statement adds up, and so do the books once more."""
         self.set_clock(max(self._latest, ENDS) + timedelta(days=2))
         database, settings, programme = self._worlds[0].database, self._worlds[0].settings, ProgrammeId(PROGRAMME)
-        how: Any = {"clock": self.clock, "chance": os.urandom}
+        how: Any = {"actor": _ORDER.actor, "clock": self.clock, "chance": os.urandom}
         await settle(database, settings, programme, reference="BKT-1", **how)
         statement = (await close(database, settings, programme, reason="berita acara", **how)).statement
         assert all(tie.holds for tie in statement.ties)
@@ -318,9 +318,7 @@ class Roll:
         """Said in the words of the model."""
         if order == "cap":
             caps = Caps(cap_rupiah=what["caps"][0], packages_cap=what["caps"][1])
-            await change_cap(
-                self.database, programme_id=PROGRAMME, month=what["month"], caps=caps, now=self.here["now"]
-            )
+            await change_cap(self.database, month=what["month"], caps=caps, actor=_ORDER.actor, **self.here)
             return {}
         change = await self._changed(order, self._family(what["family"]), what)
         if order == "enter":

@@ -106,6 +106,8 @@ class Tally:
     kept: dict[Name, tuple[Call, Answer]]
     reversals: dict[Name, Answer]
     stans: dict[Name, Name]
+    tombstones: set[Name]
+    """Keys that were reversed before their request came, until it comes: then its STAN dies, too."""
     sales: dict[Name, Sale]
 
     def copy(self) -> Self:

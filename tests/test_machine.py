@@ -143,6 +143,7 @@ class Counter(RuleBasedStateMachine):
             kept={},
             reversals={},
             stans={},
+            tombstones=set(),
             sales={},
         )
         self.kept_before = self.stage.run(self.stage.kept())

@@ -98,6 +98,8 @@ class Model(Offices):
         if name in self.reversals:
             return self.reversals[name]
         if name in self.kept and name not in self.sales:
+            if sale := self.sales.get(self.kept[name][0].about):
+                self.expire(sale.family)
             self.reversals[name] = Answer(201, {"undone": False, "reversed_amount": 0}, bytes_of=call.name)
             return self.reversals[name]
         says: Document = {"status": "not_known", "undone": True, "reversed_amount": 0, "authorization_id": None}

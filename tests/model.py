@@ -93,12 +93,12 @@ class Model(Offices):
         return Answer(200 if call.kind == "void" else 201, {"amount": amount}, self.sales[call.about])
 
     def _reverse(self, call: Call) -> Answer:
-        key, stan = call.body.get("idempotency_key"), f"{call.body.get('stan')} {call.body.get('terminal_time')}"
-        name = (call.who, key) if key else self.stans.get((call.who, stan), (call.who, stan))
+        name, key = self._named(call), call.body.get("idempotency_key")
         if name in self.reversals:
             return self.reversals[name]
         if name in self.kept and name not in self.sales:
-            if sale := self.sales.get(self.kept[name][0].about):
+            first = self.kept[name][0]
+            if sale := self.sales.get(self._named(first) if first.kind == "reverse" else first.about):
                 self.expire(sale.family)
             self.reversals[name] = Answer(201, {"undone": False, "reversed_amount": 0}, bytes_of=call.name)
             return self.reversals[name]
@@ -115,6 +115,10 @@ class Model(Offices):
         self.stans[name] = name
         self.reversals[name] = Answer(201, says, bytes_of=call.name)
         return self.reversals[name]
+
+    def _named(self, call: Call) -> tuple[str, str]:
+        key, stan = call.body.get("idempotency_key"), f"{call.body.get('stan')} {call.body.get('terminal_time')}"
+        return (call.who, key) if key else self.stans.get((call.who, stan), (call.who, stan))
 
     def _read(self, call: Call) -> Answer:
         """Of a copy: expired holds are seen as given back, and nothing is written."""

@@ -1,15 +1,20 @@
-"""The books are checked: every invariant, all in one snapshot, each with the rows that break it."""
+"""The books are checked: every invariant, all in one snapshot, each with the rows that break it.
 
-from collections.abc import Sequence
+In full, or only the families that were touched since an instant: the same invariants, on less.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import asyncpg
 
 from authz_service.database import Connection
 from authz_service.ledger.invariants import INVARIANTS
 from authz_service.ledger.invariants.given import GIVEN, Invariant, given_arguments
+from authz_service.ledger.recent import NARROWED, Recent, read_recent
 from authz_service.settings import settings_from_environment
 
 if TYPE_CHECKING:
@@ -44,12 +49,34 @@ class Finding:
     examples: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecentFindings:
+    """Of what was written lately; an invariant that no part of the books tells anything about has no finding."""
+
+    recent: Recent
+    findings: list[Finding]
+
+
 async def check(connection: Connection, programme_id: str, *, now: datetime) -> list[Finding]:
     """A finding for every invariant, in their order, all of one snapshot; `now` is the service's time."""
-    limit = f"{settings_from_environment().audit_statement_timeout_ms}ms"
-    async with connection.transaction(isolation="repeatable_read", readonly=True):
-        await connection.execute(_LIMITS, limit)
-        return [await _finding(connection, invariant, programme_id, now) for invariant in INVARIANTS]
+    async with _one_snapshot(connection):
+        arguments = (programme_id, now + CLOCK_SLACK, *given_arguments())
+        return [await _finding(connection, invariant, statement(invariant), arguments) for invariant in INVARIANTS]
+
+
+async def check_since(
+    connection: Connection, programme_id: str, *, now: datetime, since: datetime
+) -> RecentFindings:
+    """A finding for every invariant that can be asked of the families touched since then; all of one snapshot."""
+    async with _one_snapshot(connection):
+        recent = await read_recent(connection, programme_id, since)
+        arguments = (programme_id, now + CLOCK_SLACK, *given_arguments(), *recent.arguments())
+        findings = [
+            await _finding(connection, invariant, recent_statement(invariant), arguments)
+            for invariant in INVARIANTS
+            if invariant.reach in NARROWED
+        ]
+        return RecentFindings(recent=recent, findings=findings)
 
 
 async def expired_unwritten(connection: Connection, programme_id: str, now: datetime) -> int:
@@ -60,7 +87,12 @@ async def expired_unwritten(connection: Connection, programme_id: str, now: date
 
 def statement(invariant: Invariant) -> str:
     """The whole statement, its sentence first."""
-    return f"-- {invariant.sentence}{GIVEN}{_BROKEN}{invariant.query}{_COUNTED}"
+    return f"-- {invariant.sentence}\nWITH{GIVEN}{_BROKEN}{invariant.query}{_COUNTED}"
+
+
+def recent_statement(invariant: Invariant) -> str:
+    """The same, with all tables narrowed."""
+    return f"-- {invariant.sentence}\nWITH{NARROWED[invariant.reach]}{GIVEN}{_BROKEN}{invariant.query}{_COUNTED}"
 
 
 def render(findings: Sequence[Finding], console: "Console") -> None:
@@ -84,11 +116,20 @@ def summary(findings: Sequence[Finding]) -> str:
     return f"The books are NOT in order: {len(broken)} of {len(findings)} invariants are broken by {violations} rows."
 
 
-async def _finding(connection: Connection, invariant: Invariant, programme_id: str, now: datetime) -> Finding:
+@asynccontextmanager
+async def _one_snapshot(connection: Connection) -> AsyncIterator[None]:
+    async with connection.transaction(isolation="repeatable_read", readonly=True):
+        await connection.execute(_LIMITS, f"{settings_from_environment().audit_statement_timeout_ms}ms")
+        yield
+
+
+async def _finding(
+    connection: Connection, invariant: Invariant, statement: str, arguments: tuple[Any, ...]
+) -> Finding:
     try:
         # A savepoint: what cannot even be read is one invariant's finding and must not end the others.
         async with connection.transaction():
-            row = await connection.fetchrow(statement(invariant), programme_id, now + CLOCK_SLACK, *given_arguments())
+            row = await connection.fetchrow(statement, *arguments)
     except asyncpg.DataError as unreadable:
         return Finding(
             invariant=invariant, violations=1, examples=(f"a row cannot be read: {type(unreadable).__name__}",)

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from authz_service.ledger.invariants.given import Invariant
+from authz_service.ledger.invariants.given import Invariant, Reach
 
 DECISIONS: Final = (
     Invariant(
@@ -66,6 +66,7 @@ SELECT format('%s: %s', authorisation_id, created_at) AS what
     ),
     Invariant(
         name="decisions_have_their_key",
+        reach=Reach.DECISION,
         sentence="Every authorisation has one request key: its terminal's, of the same instant, answered 201.",
         query="""
 SELECT format('%s: %s of %s at %s; %s keys, of %s at %s', authorisation_id, a.reason, a.terminal_id, a.created_at,
@@ -121,6 +122,7 @@ SELECT format('%s: %s, terminal %s%s, shop %s%s, card %s%s, family %s%s', a.auth
     ),
     Invariant(
         name="keys_have_their_authorisation",
+        reach=Reach.DECISION,
         sentence="Every request key that names an authorisation names one that exists.",
         query="""
 SELECT format('a key of %s at %s names %s', k.principal_id, k.created_at, k.authorisation_id) AS what

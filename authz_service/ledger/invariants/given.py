@@ -1,6 +1,7 @@
 """What an invariant is, and what all their queries are given: small tables, directions, one sum."""
 
 from dataclasses import dataclass
+from enum import Enum, auto
 from typing import Any, Final
 
 from authz_service.ledger.accounts import CLEARING, FUND, PROGRAMME_ACCOUNTS, SPONSOR, UNALLOCATED
@@ -26,6 +27,17 @@ DIRECTIONS: Final[tuple[tuple[TransferKind, str, str], ...]] = (
 """Kind → the kinds of account that it may debit and credit."""
 
 
+class Reach(Enum):
+    """What has to be read to ask an invariant of what was written lately; `recent.py` narrows the tables to it."""
+
+    FAMILY = auto()
+    """Whole families, each with all its past. Sums over them hold too: every family's books balance by themselves."""
+    DECISION = auto()
+    """Decisions and their keys, which never change once they are written."""
+    PROGRAMME = auto()
+    """Everything: no part of the books tells anything."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Invariant:
     """`query` gives `what` of every row that makes `sentence` false."""
@@ -33,10 +45,11 @@ class Invariant:
     name: str
     sentence: str
     query: str
+    reach: Reach = Reach.FAMILY
 
 
 GIVEN: Final = """
-WITH effect AS (       -- how often a transfer's amount counts in the wallet of the family on that side
+     effect AS (       -- how often a transfer's amount counts in the wallet of the family on that side
        SELECT * FROM unnest($3::text[], $4::text[], $5::int[], $6::int[], $7::int[])
               AS effect(kind, side, available, held, spent)),
      direction AS (

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from authz_service.ledger.invariants.given import Invariant
+from authz_service.ledger.invariants.given import Invariant, Reach
 
 MONEY: Final = (
     Invariant(
@@ -60,6 +60,7 @@ SELECT format('granted %s, returned %s, in the wallets %s', granted, returned, i
     ),
     Invariant(
         name="own_accounts_are_covered",
+        reach=Reach.PROGRAMME,
         sentence="Fund, unallocated, clearing and sponsor never have less than nothing.",
         query="""
 SELECT format('%s has %s', account_id, has) AS what

@@ -2,11 +2,12 @@
 
 from typing import Final
 
-from authz_service.ledger.invariants.given import Invariant
+from authz_service.ledger.invariants.given import Invariant, Reach
 
 THE_END: Final = (
     Invariant(
         name="closed_programmes_are_empty",
+        reach=Reach.PROGRAMME,
         sentence="A closed programme has nothing available, held, unallocated or in clearing, and owes no shop.",
         query="""
 SELECT format('%s still has %s', left_in.place, left_in.rupiah) AS what

@@ -11,14 +11,13 @@ from authz_service.clock import SystemClock
 from authz_service.commands.cap import cap
 from authz_service.commands.family import family
 from authz_service.commands.keys import keys, operators
-from authz_service.commands.place import console, now_of, office, refusals, servers, settings_given, url_of
+from authz_service.commands.ledger import ledger
+from authz_service.commands.place import console, office, refusals, servers, settings_given, url_of
 from authz_service.commands.programme import programme
 from authz_service.database import migrate
-from authz_service.enrolment.edition import EnrolmentRefused
 from authz_service.enrolment.enrol import enrol
 from authz_service.enrolment.progress import enrolment_progress
 from authz_service.keys import Keys
-from authz_service.ledger.audit import check, render
 from authz_service.serving import NotServedError, end_with, require_free_port, serve
 from authz_service.settings import Settings
 
@@ -35,7 +34,6 @@ class Typed(TyperGroup):
 
 
 app = typer.Typer(cls=Typed, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
-ledger = typer.Typer(no_args_is_help=True, help="The books.")
 app.add_typer(ledger, name="ledger")
 app.add_typer(programme, name="programme")
 app.add_typer(family, name="family")
@@ -95,14 +93,6 @@ def demo_command(
         show(settings_given(), console, seed=seed, serve_afterwards=serve_afterwards)
 
 
-@ledger.command("check")
-def check_command() -> None:
-    """Proves the invariants of every programme's books; the exit code is 1 when one is broken."""
-    with refusals(), servers(sandbox=True) as settings:
-        if not asyncio.run(_books_are_right(settings)):
-            sys.exit(1)
-
-
 async def _enrolled(settings: Settings, edition: str, seed: int) -> str:
     async with office(settings) as connection:
         with enrolment_progress(console) as told:
@@ -110,21 +100,6 @@ async def _enrolled(settings: Settings, edition: str, seed: int) -> str:
             done = await enrol(connection, keys, edition, seed=seed, at=SystemClock().estimate(), progress=told)
     console.print(f"{done.programme_id}: {done.families} families, {done.merchants} shops.")
     return str(done.tills.write(settings.data_dir))
-
-
-async def _books_are_right(settings: Settings) -> bool:
-    async with office(settings) as connection:
-        now = await now_of(connection, settings)
-        right = True
-        programmes = await connection.fetch("SELECT programme_id FROM programme ORDER BY programme_id")
-        if not programmes:
-            raise EnrolmentRefused("No programme is enrolled: there are no books to check.")
-        for row in programmes:
-            findings = await check(connection, row["programme_id"], now=now)
-            console.rule(row["programme_id"])
-            render(findings, console)
-            right = right and not any(finding.violations for finding in findings)
-    return right
 
 
 async def _usable(settings: Settings) -> None:

@@ -70,6 +70,10 @@ class Settings(BaseSettings):
     own `office_statement_timeout_ms`, and some time to hear of it. A till's own read has `deadline_seconds`."""
     audit_statement_timeout_ms: int = 300_000
     """For one invariant of the books; a million families take less than a minute."""
+    audit_work_mem_mb: int = Field(default=256, ge=1)
+    """For each sort or hash of one invariant, a few at a time: below it a million families spill to the disk."""
+    audit_margin_seconds: float = 60.0
+    """By so much an id may be older than the transaction that wrote it; a check of what is new begins that earlier."""
 
     closing_lock_timeout_ms: int = 5_000
     """So long a close or a settlement waits for others who write; then it says so and has written nothing."""

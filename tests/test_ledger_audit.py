@@ -15,10 +15,10 @@ from authz_service.clock import month_of
 from authz_service.database import Connection
 from authz_service.enrolment.enrol import enrol
 from authz_service.keys import Keys
-from authz_service.ledger.audit import Finding, check, expired_unwritten, render, summary
+from authz_service.ledger.audit import Finding, check, check_since, expired_unwritten, render, summary
 from authz_service.ledger.book import AllowanceUse, FamilyRecord, Snapshot, record
 from authz_service.ledger.invariants import INVARIANTS
-from authz_service.ledger.invariants.given import DIRECTIONS, FAMILY
+from authz_service.ledger.invariants.given import DIRECTIONS, FAMILY, Reach
 from authz_service.ledger.postings import EFFECT_ON_WALLET, Parties, Transfer, effect_on_wallet, of_hold
 from authz_service.settings import SANDBOX_ROOT_KEY
 from authz_service.vocabulary import (
@@ -363,6 +363,60 @@ async def test_a_forged_row_breaks_the_invariant(
     broken = _broken(await check(books, PROGRAMME, now=honest.now))
     assert name in broken
     assert all(broken[name].examples)
+
+
+ONLY_FOUND_IN_FULL: Final = {
+    *FORGERIES["own_accounts_are_covered"],  # a sum over the whole programme
+    *FORGERIES["closed_programmes_are_empty"],
+    FORGERIES["own_accounts_are_there"][1],  # accounts and months of nobody: they are no touched family's
+    FORGERIES["shops_have_an_account"][1],
+    *FORGERIES["allowances_have_a_family"],
+    FORGERIES["transfers_go_the_right_way"][1],  # the funding, which is older
+}
+"""What a check of the new rows alone says nothing about."""
+
+
+BEFORE_IT_ALL: Final = A_MORNING - timedelta(days=1)
+"""After the enrolment, before the first sale."""
+
+
+@pytest.mark.parametrize(("name", "forgery"), [(name, each) for name, several in FORGERIES.items() for each in several])
+async def test_a_forged_row_of_a_touched_family_is_found_among_what_is_new(
+    books: Connection, honest: HonestBooks, name: str, forgery: str
+) -> None:
+    await _forge(books, forgery)
+    checked = await check_since(books, PROGRAMME, now=honest.now, since=BEFORE_IT_ALL)
+    assert (name in _broken(checked.findings)) == (forgery not in ONLY_FOUND_IN_FULL)
+
+
+@pytest.mark.parametrize("hours", [-24, 0, 1, 24, 25, 26])
+async def test_from_wherever_the_new_rows_begin_honest_books_are_in_order(
+    books: Connection, honest: HonestBooks, hours: int
+) -> None:
+    """Their families are read whole: also what they bought before, and with what card."""
+    checked = await check_since(books, PROGRAMME, now=honest.now, since=A_MORNING + timedelta(hours=hours))
+    assert _broken(checked.findings) == {}
+
+
+async def test_what_is_new_is_found_by_its_families(books: Connection, honest: HonestBooks) -> None:
+    all_of_it = await check_since(books, PROGRAMME, now=honest.now, since=BEFORE_IT_ALL)
+    # Eight families bought, one returned its money, three more changed their places, one entered; the fund did nothing.
+    held = await books.fetch("SELECT DISTINCT beneficiary_id FROM hold")
+    assert {row[0] for row in held} < set(all_of_it.recent.families)
+    assert len(all_of_it.recent.families) < 20
+    assert len(all_of_it.recent.authorisations) == await books.fetchval("SELECT count(*) FROM authorisation")
+    nothing = await check_since(books, PROGRAMME, now=honest.now, since=honest.now + timedelta(seconds=1))
+    assert nothing.recent.authorisations == []
+    assert {finding.invariant.reach for finding in all_of_it.findings} == {Reach.FAMILY, Reach.DECISION}
+
+
+async def test_a_row_forged_while_its_family_did_nothing_is_only_found_in_full(
+    books: Connection, honest: HonestBooks
+) -> None:
+    await _forge(books, f"UPDATE wallet SET spent_rupiah = 1 WHERE beneficiary_id = {ANOTHER_FAMILY}")
+    checked = await check_since(books, PROGRAMME, now=honest.now, since=BEFORE_IT_ALL)
+    assert _broken(checked.findings) == {}
+    assert "wallets_equal_their_transfers" in _broken(await check(books, PROGRAMME, now=honest.now))
 
 
 def test_every_invariant_has_a_name_of_its_own_a_sentence_and_a_forged_row() -> None:

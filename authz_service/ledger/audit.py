@@ -25,7 +25,7 @@ CLOCK_SLACK: Final = timedelta(minutes=1)
 
 _LIMITS: Final = """
 -- Old statistics must not choose a plan that reads one table once for each row of another.
-SELECT set_config('statement_timeout', $1, true), set_config('work_mem', '64MB', true),
+SELECT set_config('statement_timeout', $1, true), set_config('work_mem', $2, true),
        set_config('enable_nestloop', 'off', true)
 """
 _BROKEN: Final = "     broken AS ("
@@ -64,9 +64,7 @@ async def check(connection: Connection, programme_id: str, *, now: datetime) -> 
         return [await _finding(connection, invariant, statement(invariant), arguments) for invariant in INVARIANTS]
 
 
-async def check_since(
-    connection: Connection, programme_id: str, *, now: datetime, since: datetime
-) -> RecentFindings:
+async def check_since(connection: Connection, programme_id: str, *, now: datetime, since: datetime) -> RecentFindings:
     """A finding for every invariant that can be asked of the families touched since then; all of one snapshot."""
     async with _one_snapshot(connection):
         recent = await read_recent(connection, programme_id, since)
@@ -119,13 +117,13 @@ def summary(findings: Sequence[Finding]) -> str:
 @asynccontextmanager
 async def _one_snapshot(connection: Connection) -> AsyncIterator[None]:
     async with connection.transaction(isolation="repeatable_read", readonly=True):
-        await connection.execute(_LIMITS, f"{settings_from_environment().audit_statement_timeout_ms}ms")
+        settings = settings_from_environment()
+        limits = (f"{settings.audit_statement_timeout_ms}ms", f"{settings.audit_work_mem_mb}MB")
+        await connection.execute(_LIMITS, *limits)
         yield
 
 
-async def _finding(
-    connection: Connection, invariant: Invariant, statement: str, arguments: tuple[Any, ...]
-) -> Finding:
+async def _finding(connection: Connection, invariant: Invariant, statement: str, arguments: tuple[Any, ...]) -> Finding:
     try:
         # A savepoint: what cannot even be read is one invariant's finding and must not end the others.
         async with connection.transaction():

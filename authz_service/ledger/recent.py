@@ -16,30 +16,32 @@ from authz_service.ledger.accounts import PROGRAMME_ACCOUNTS
 from authz_service.ledger.invariants.given import Reach
 from authz_service.vocabulary import CHANCE_BYTES, new_id
 
-TRANSFER_PREFIXES: Final = ("trf", "cap", "ref")
-"""Captures and refunds are known to tills by the ids of their transfers; the others are nobody's concern."""
-
 _NEW: Final = """
--- What was written since: its authorisations, the transfers of no purchase, and whom all of it concerns.
--- $1 programme, $2 the time with which new ids begin, $3 prefixes of transfers, $4 the programme's own accounts
-WITH moved AS (
-       SELECT t.transfer_id, t.authorisation_id, t.debit_account_id, t.credit_account_id
-         FROM unnest($3::text[]) AS prefix
-         JOIN transfer t ON t.programme_id = $1 AND t.transfer_id >= prefix || '_' || $2 AND t.transfer_id < prefix || '~'),
-     decided AS (
-       SELECT authorisation_id, beneficiary_id FROM authorisation
+-- What was written since: its authorisations, the transfers of no purchase, and the families that it concerns.
+-- Captures and refunds have prefixes of their own. $2 is what new ids begin with, $3 the programme's own accounts.
+WITH moved AS MATERIALIZED (
+       SELECT transfer_id, authorisation_id, debit_account_id, credit_account_id
+         FROM transfer
+        WHERE programme_id = $1 AND (transfer_id >= 'trf_' || $2 AND transfer_id < 'trf~'
+                                     OR transfer_id >= 'cap_' || $2 AND transfer_id < 'cap~'
+                                     OR transfer_id >= 'ref_' || $2 AND transfer_id < 'ref~')),
+     decided AS MATERIALIZED (
+       SELECT authorisation_id, beneficiary_id
+         FROM authorisation
         WHERE programme_id = $1 AND authorisation_id >= 'auth_' || $2),
-     named AS (
+     named AS MATERIALIZED (
        SELECT authorisation_id FROM moved WHERE authorisation_id IS NOT NULL
         UNION
        SELECT authorisation_id FROM decided),
      concerned AS (
        SELECT beneficiary_id FROM decided WHERE beneficiary_id IS NOT NULL
         UNION
-       SELECT h.beneficiary_id FROM named JOIN hold h ON h.programme_id = $1 AND h.authorisation_id = named.authorisation_id
+       SELECT beneficiary_id FROM hold
+        WHERE programme_id = $1 AND authorisation_id = ANY (ARRAY(SELECT authorisation_id FROM named))
         UNION
-       SELECT account_id FROM moved CROSS JOIN LATERAL (VALUES (debit_account_id), (credit_account_id)) AS side(account_id)
-        WHERE account_id <> ALL ($4::text[])
+       SELECT side.account_id
+         FROM moved CROSS JOIN LATERAL (VALUES (debit_account_id), (credit_account_id)) AS side(account_id)
+        WHERE side.account_id <> ALL ($3::text[])
           AND NOT EXISTS (SELECT FROM merchant m WHERE m.programme_id = $1 AND m.merchant_id = side.account_id)
         UNION
        SELECT beneficiary_id FROM family_change WHERE programme_id = $1 AND change_id >= 'chg_' || $2
@@ -54,19 +56,21 @@ SELECT (SELECT array_agg(authorisation_id) FROM named) AS authorisations,
        (SELECT array_agg(beneficiary_id) FROM concerned) AS families
 """
 _FAMILIES: Final = """
--- Families $2 and those that they lead to: by a card that they bought with, by a merge.
-SELECT unnest($2::text[]) AS beneficiary_id
+-- Families $2 and those that they lead to: by a merge, or by a card that they or authorisations $3 bought with.
+WITH bought AS MATERIALIZED (
+       SELECT authorisation_id FROM hold WHERE programme_id = $1 AND beneficiary_id = ANY ($2::text[])
+        UNION
+       SELECT unnest($3::text[]))
+SELECT unnest($2) AS beneficiary_id
  UNION
 SELECT merged_into FROM beneficiary
  WHERE programme_id = $1 AND beneficiary_id = ANY ($2) AND merged_into IS NOT NULL
  UNION
-SELECT c.beneficiary_id
-  FROM authorisation a
-  JOIN card c ON c.programme_id = $1 AND c.card_id = a.card_id
- WHERE a.programme_id = $1
-   AND (a.authorisation_id = ANY ($3::text[])
-        OR a.authorisation_id = ANY (ARRAY(SELECT h.authorisation_id FROM hold h
-                                            WHERE h.programme_id = $1 AND h.beneficiary_id = ANY ($2))))
+SELECT beneficiary_id FROM card
+ WHERE programme_id = $1
+   AND card_id = ANY (ARRAY(SELECT card_id FROM authorisation
+                             WHERE programme_id = $1 AND card_id IS NOT NULL
+                               AND authorisation_id = ANY (ARRAY(SELECT authorisation_id FROM bought))))
 """
 _ROWS: Final = """
 -- Whatever families $2, authorisations $3 and transfers $4 need to be judged by; $5 are the programme's own accounts.
@@ -85,15 +89,14 @@ WITH of_purchase AS MATERIALIZED (
        SELECT card_id FROM authorisation
         WHERE programme_id = $1 AND authorisation_id = ANY (ARRAY(SELECT authorisation_id FROM of_purchase))
           AND card_id IS NOT NULL),
-     -- The index on transfers of no purchase finds a family's own few among millions.
      of_office AS MATERIALIZED (
        SELECT unnest($4::text[]) AS transfer_id
         UNION
        SELECT transfer_id FROM transfer
-        WHERE programme_id = $1 AND authorisation_id IS NULL AND kind = 'grant' AND credit_account_id = ANY ($2)
+        WHERE programme_id = $1 AND kind = 'grant' AND credit_account_id = ANY ($2)
         UNION
        SELECT transfer_id FROM transfer
-        WHERE programme_id = $1 AND authorisation_id IS NULL AND kind = 'return' AND debit_account_id = ANY ($2)),
+        WHERE programme_id = $1 AND kind = 'return' AND debit_account_id = ANY ($2)),
      moved AS (
        SELECT debit_account_id, credit_account_id FROM transfer
         WHERE programme_id = $1 AND transfer_id = ANY (ARRAY(SELECT transfer_id FROM of_office))
@@ -116,37 +119,35 @@ SELECT (SELECT array_agg(authorisation_id) FROM of_purchase) AS authorisations,
        (SELECT array_agg(card_id) FROM plastic) AS cards,
        (SELECT array_agg(account_id) FROM booked) AS accounts
 """
-_GIVEN: Final = """
-     touched AS (
-       SELECT $13::text[] AS families, $14::text[] AS authorisations, $15::text[] AS transfers, $16::text[] AS vouchers,
-              $17::text[] AS cards, $18::text[] AS accounts, $19::timestamptz AS since, $20::text AS since_part),
-"""
-"""So that every statement has all arguments."""
-NARROWED: Final = {
-    Reach.FAMILY: _GIVEN
-    + """
-     beneficiary AS (SELECT * FROM beneficiary WHERE programme_id = $1 AND beneficiary_id = ANY ($13)),
+_FAMILY: Final = """
+     recent AS (SELECT $19::timestamptz AS since, $20::text AS first_part),
+     beneficiary AS (SELECT * FROM beneficiary WHERE programme_id = $1 AND beneficiary_id = ANY ($13::text[])),
      wallet AS (SELECT * FROM wallet WHERE programme_id = $1 AND beneficiary_id = ANY ($13)),
      allowance AS (SELECT * FROM allowance WHERE programme_id = $1 AND beneficiary_id = ANY ($13)),
      family_change AS (SELECT * FROM family_change WHERE programme_id = $1 AND beneficiary_id = ANY ($13)),
-     authorisation AS (SELECT * FROM authorisation WHERE programme_id = $1 AND authorisation_id = ANY ($14)),
+     authorisation AS (SELECT * FROM authorisation WHERE programme_id = $1 AND authorisation_id = ANY ($14::text[])),
      hold AS (SELECT * FROM hold WHERE programme_id = $1 AND authorisation_id = ANY ($14)),
      transfer AS (SELECT * FROM transfer
-                   WHERE programme_id = $1 AND (authorisation_id = ANY ($14) OR transfer_id = ANY ($15))),
-     voucher AS (SELECT * FROM voucher WHERE programme_id = $1 AND voucher_id = ANY ($16)),
+                   WHERE programme_id = $1 AND (authorisation_id = ANY ($14) OR transfer_id = ANY ($15::text[]))),
+     voucher AS (SELECT * FROM voucher WHERE programme_id = $1 AND voucher_id = ANY ($16::text[])),
      voucher_movement AS (SELECT * FROM voucher_movement
                            WHERE programme_id = $1 AND (authorisation_id = ANY ($14) OR voucher_id = ANY ($16))),
-     card AS (SELECT * FROM card WHERE programme_id = $1 AND card_id = ANY ($17)),
-     account AS (SELECT * FROM account WHERE programme_id = $1 AND account_id = ANY ($18)),
-""",
-    Reach.DECISION: _GIVEN
-    + """
-     authorisation AS (SELECT * FROM authorisation WHERE programme_id = $1 AND authorisation_id >= 'auth_' || $20),
+     card AS (SELECT * FROM card WHERE programme_id = $1 AND card_id = ANY ($17::text[])),
+     account AS (SELECT * FROM account WHERE programme_id = $1 AND account_id = ANY ($18::text[])),
+"""
+_DECISION: Final = """
+     recent AS (SELECT $13::text[], $14::text[], $15::text[], $16::text[], $17::text[], $18::text[]),
+     authorisation AS (SELECT * FROM authorisation
+                        WHERE programme_id = $1 AND authorisation_id >= 'auth_' || $20::text),
      request_key AS (SELECT * FROM request_key
-                      WHERE programme_id = $1 AND created_at >= $19 AND authorisation_id >= 'auth_' || $20),
-""",
-}
-"""The tables that grow, each without what no touched family needs; a table that is not named here is small."""
+                      WHERE programme_id = $1 AND created_at >= $19::timestamptz
+                        AND authorisation_id >= 'auth_' || $20),
+"""
+NARROWED: Final = {Reach.FAMILY: _FAMILY, Reach.DECISION: _DECISION}
+"""The tables that grow, each without what no touched family needs; a table that is not named here is small.
+
+`recent` names the arguments that the others leave over, since PostgreSQL wants to know what each of them is.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,7 +173,7 @@ async def read_recent(connection: Connection, programme_id: str, since: datetime
     """All that the invariants must be asked of, in the caller's snapshot."""
     # An id counts whole milliseconds, and so must all that is compared with it.
     since = since.astimezone(UTC).replace(microsecond=since.microsecond // 1000 * 1000)
-    new = await _one(connection, _NEW, programme_id, _time_part(since), TRANSFER_PREFIXES, PROGRAMME_ACCOUNTS)
+    new = await _one(connection, _NEW, programme_id, _time_part(since), PROGRAMME_ACCOUNTS)
     families = await _closed(connection, programme_id, new["families"], new["authorisations"])
     arguments = (families, new["authorisations"], new["transfers"], PROGRAMME_ACCOUNTS)
     return Recent(since=since, families=families, **await _one(connection, _ROWS, programme_id, *arguments))

@@ -9,7 +9,7 @@ import asyncio
 import shutil
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import md5
 from pathlib import Path
@@ -19,7 +19,9 @@ import aiohttp
 import asyncpg
 import orjson
 
-from authz_service.database import Connection, migrate
+from authz_service.clock import monotonic_seconds
+from authz_service.database import REVISION, Connection, migrate
+from authz_service.embedded import Servers
 from authz_service.enrolment.enrol import enrol
 from authz_service.enrolment.sandbox import SandboxTerminal, SandboxTills
 from authz_service.keys import KEY_ID, Keys
@@ -27,6 +29,7 @@ from authz_service.serving import free_port, served
 from authz_service.settings import SANDBOX_ROOT_KEY
 from authz_service.vocabulary import new_id, with_luhn
 from loadtests import books_statements as sql
+from loadtests.families import url_of
 from loadtests.scene import NO_END_RUPIAH, START_SECONDS, STOP_SECONDS, bench_edition
 from loadtests.traffic import PERMITTED
 
@@ -97,11 +100,20 @@ class Cards(Sequence[str]):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Made:
+    """Books as they were filled."""
+
+    families: int
+    purchases: int
+    fill_seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Books:
     """A database that is filled, and what plays its tills."""
 
     database_url: str
-    size: Size
+    made: Made
     cards: Cards
     tills: tuple[SandboxTerminal, ...]
 
@@ -126,16 +138,56 @@ def fitting(size: Size, data_dir: Path, *, kept_bytes: int) -> Size:
     return Size(families=size.families, purchases=min(size.purchases, room // BYTES_A_PURCHASE))
 
 
-def fill(database_url: str, redis_url: str, size: Size, data_dir: Path, told: Told) -> Books:
-    """The empty database is full: every invariant holds, statistics are new, nothing is left for a vacuum to do."""
-    migrate(database_url)
-    tills = asyncio.run(_enrol(database_url, size, data_dir))
+def fill(servers: Servers, size: Size, data_dir: Path, told: Told) -> None:
+    """A new database is full: every invariant holds, statistics are new, nothing is left for a vacuum to do."""
+    began, room = monotonic_seconds(), _room(data_dir, size.families)
+    shutil.rmtree(room, ignore_errors=True)
+    room.mkdir()
+    database, url = _name(size.families), url_of(servers, _name(size.families))
+    asyncio.run(execute(servers.database_url, f"DROP DATABASE IF EXISTS {database}"))
+    asyncio.run(execute(servers.database_url, f"CREATE DATABASE {database}"))
+    migrate(url)
+    tills = asyncio.run(_enrol(url, size, room))
     told("enrolled by the service; one purchase is made over HTTP")
-    pattern = _made_by_the_service(database_url, redis_url, tills, data_dir)
-    asyncio.run(_Filling(database_url, size, pattern, told).run())
+    pattern = _made_by_the_service(url, servers.redis_url, tills, room)
+    asyncio.run(_Filling(url, size, pattern, told).run())
+    tills.write(room)
+    made = Made(families=size.families, purchases=size.purchases, fill_seconds=monotonic_seconds() - began)
+    # Last: without it the books are half made.
+    (room / REVISION).write_bytes(orjson.dumps(asdict(made)))
+
+
+def is_there(data_dir: Path, families: int) -> bool:
+    """Books of this size were filled, under the schema of today."""
+    return (_room(data_dir, families) / REVISION).exists()
+
+
+def opened(servers: Servers, data_dir: Path, families: int) -> Books:
+    """The books of this size, which are there."""
+    room = _room(data_dir, families)
     return Books(
-        database_url=database_url, size=size, cards=Cards(generated(size.families)), tills=tills.terminals
+        database_url=url_of(servers, _name(families)),
+        made=Made(**orjson.loads((room / REVISION).read_bytes())),
+        cards=Cards(generated(families)),
+        tills=SandboxTills.load(SandboxTills.path(room, PROGRAMME)).terminals,
     )
+
+
+async def execute(url: str, statement: str) -> None:
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute(statement)
+    finally:
+        await connection.close()
+
+
+def _name(families: int) -> str:
+    return f"growth_{families}"
+
+
+def _room(data_dir: Path, families: int) -> Path:
+    """What belongs to these books and is not in the database."""
+    return data_dir / _name(families)
 
 
 def enrolled(families: int) -> int:
@@ -162,9 +214,7 @@ async def _enrol(database_url: str, size: Size, data_dir: Path) -> SandboxTills:
     connection = await asyncpg.connect(database_url)
     try:
         keys, at = Keys(SANDBOX_ROOT_KEY), datetime.now(UTC) - _PAST - timedelta(days=1)
-        done = await enrol(
-            connection, keys, str(edition), seed=1, at=at, programme_id=PROGRAMME, always_open=True
-        )
+        done = await enrol(connection, keys, str(edition), seed=1, at=at, programme_id=PROGRAMME, always_open=True)
     finally:
         await connection.close()
     return done.tills
@@ -183,7 +233,11 @@ async def _bought(database_url: str, base_url: str, tills: SandboxTills) -> _Pat
     till, card = tills.terminals[0], tills.cards[0]
     stan, terminal_time = "913579", datetime.now(UTC)
     body = {"card_number": card.card_number, "stan": stan, "terminal_time": terminal_time.isoformat(), "capture": True}
-    headers = {"Authorization": f"Bearer {till.key}", "Idempotency-Key": "the-pattern", "Content-Type": "application/json"}
+    headers = {
+        "Authorization": f"Bearer {till.key}",
+        "Idempotency-Key": "the-pattern",
+        "Content-Type": "application/json",
+    }
     async with aiohttp.ClientSession(base_url, headers=headers) as session:
         reply = await session.post("/v1/authorizations", data=orjson.dumps({**body, **PERMITTED}))
         answer = (await reply.read()).decode()

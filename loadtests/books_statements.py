@@ -71,13 +71,13 @@ _PURCHASE: Final = """
           FROM generate_series($2::bigint, $3::bigint) AS i) p
   JOIN till ON till.n = p.i % (SELECT count(*) FROM till)
 """
-"""Purchase i: its instant is $4 + i × $5 milliseconds, its family (7919 × i) modulo $6, a prime step through them all;
+"""Purchase i: its instant is $4 + i * $5 milliseconds, its family (7919 * i) modulo $6, a prime step through them all;
 $7 is the time part of the families' ids."""
 
 AUTHORISATIONS: Final = f"""
--- What was decided. Journal $8 and answer $9 are a real one's, the answer with ids and times of its own; $11 is the zone.
-INSERT INTO authorisation (programme_id, authorisation_id, created_at, merchant_id, terminal_id, beneficiary_id, card_id,
-                           month, reason, amount_rupiah, approved_rupiah, reduction_rupiah, request_id, journal, answer)
+-- What was decided. Journal $8 and answer $9 are a real one's, the answer with ids and times of its own.
+INSERT INTO authorisation (programme_id, authorisation_id, created_at, merchant_id, terminal_id, beneficiary_id,
+                           card_id, month, reason, amount_rupiah, approved_rupiah, reduction_rupiah, request_id, journal, answer)
 SELECT $1, 'auth_' || p.time_part || left(md5('auth' || p.i), 16), p.created_at, till.merchant_id, till.terminal_id,
        'ben_' || $7 || left(md5('ben' || p.n), 16), 'crd_' || $7 || left(md5('crd' || p.n), 16),
        date_trunc('month', p.created_at AT TIME ZONE $11)::date, 'approved', $10, $10, 0, 'req_' || md5('req' || p.i),
@@ -85,8 +85,10 @@ SELECT $1, 'auth_' || p.time_part || left(md5('auth' || p.i), 16), p.created_at,
        convert_to(format($9, 'auth_' || p.time_part || left(md5('auth' || p.i), 16), upper(left(md5('code' || p.i), 6)),
                          till.merchant_id, till.terminal_id, lpad((p.i % 1000000)::text, 6, '0'),
                          to_char(p.created_at AT TIME ZONE $11, 'YYYY-MM-DD"T"HH24:MI:SS.MS"+08:00"'),
-                         to_char((p.created_at + interval '1 day') AT TIME ZONE $11, 'YYYY-MM-DD"T"HH24:MI:SS.MS"+08:00"'),
-                         lpad((p.n % 10000)::text, 4, '0'), to_char(p.created_at AT TIME ZONE $11, 'DD-MM-YYYY HH24:MI')),
+                         to_char((p.created_at + interval '1 day') AT TIME ZONE $11,
+                                 'YYYY-MM-DD"T"HH24:MI:SS.MS"+08:00"'),
+                         lpad((p.n % 10000)::text, 4, '0'),
+                         to_char(p.created_at AT TIME ZONE $11, 'DD-MM-YYYY HH24:MI')),
                   'UTF8')
 {_PURCHASE}"""
 
@@ -144,7 +146,8 @@ SELECT $1, h.beneficiary_id, h.month, p.month_cap_rupiah, p.month_packages, h.ru
 INDEXES: Final = """
 -- Keys and indexes of the tables $1, and how each is made again; keys first, they have the most to sort.
 SELECT c.conrelid::regclass::text AS of_table, c.conname AS name, true AS is_constraint,
-       format('ALTER TABLE %s ADD CONSTRAINT %I %s', c.conrelid::regclass, c.conname, pg_get_constraintdef(c.oid)) AS made
+       format('ALTER TABLE %s ADD CONSTRAINT %I %s', c.conrelid::regclass, c.conname, pg_get_constraintdef(c.oid))
+       AS made
   FROM pg_constraint c
  WHERE c.conrelid = ANY ($1::text[]::regclass[]) AND c.contype IN ('p', 'u')
  UNION ALL
@@ -156,7 +159,7 @@ SELECT i.indrelid::regclass::text, i.indexrelid::regclass::text, false, pg_get_i
 """
 
 QUICKLY: Final = """
--- For this session: no triggers, no waiting for the disk, much memory, and no plan that trusts statistics of empty tables.
+-- For this session: no triggers, no waiting for the disk, much memory, no plan that trusts what empty tables said.
 SELECT set_config('session_replication_role', 'replica', false), set_config('synchronous_commit', 'off', false),
        set_config('work_mem', '1GB', false), set_config('maintenance_work_mem', '1GB', false),
        set_config('statement_timeout', '0', false), set_config('enable_nestloop', 'off', false)

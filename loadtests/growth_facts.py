@@ -13,6 +13,7 @@ import orjson
 
 from authz_service.database import Connection
 from loadtests.books import GROWN, PROGRAMME
+from loadtests.machine import PACKAGES
 
 _DISK: Final = """
 -- Heap, TOAST with its index, and every index of a table, in bytes.
@@ -51,6 +52,10 @@ class Disk:
     bytes_an_authorisation: dict[str, float]
     """By table, with heap, TOAST and indexes."""
 
+    @property
+    def bytes_in_all(self) -> int:
+        return sum(table["heap"] + table["toast"] + sum(table["indexes"].values()) for table in self.tables)
+
 
 def machine() -> dict[str, Any]:
     """Whatever makes one machine's figures differ from another's."""
@@ -63,7 +68,7 @@ def machine() -> dict[str, Any]:
         "memory": memory.partition(":")[2].strip(),
         "kernel": platform.release(),
         "python": platform.python_version(),
-        "packages": {name: version(name) for name in ("fastapi", "uvicorn", "uvloop", "asyncpg", "redis")},
+        "packages": {name: version(name) for name in PACKAGES},
         "load_average": os.getloadavg(),
         "commit": commit.strip(),
     }

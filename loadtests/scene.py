@@ -51,7 +51,7 @@ def scene(data_dir: Path, families: int) -> Iterator[Scene]:
         addresses = {"DATABASE_URL": books.database_url, "REDIS_URL": servers.redis_url, "AUTHZ_WORKERS": "1"}
         log_file = data_dir / "service.log"
         with (
-            _empty_endpoint(empty_port, data_dir / "empty.log") as empty,
+            empty_endpoint(empty_port, data_dir / "empty.log") as empty,
             served(
                 addresses, service_port, log_file, start_seconds=START_SECONDS, stop_seconds=STOP_SECONDS
             ) as service,
@@ -100,7 +100,7 @@ def _write_table(path: Path, heading: str, rows: list[str]) -> None:
 
 
 @contextmanager
-def _empty_endpoint(port: int, log_file: Path) -> Iterator["subprocess.Popen[bytes]"]:
+def empty_endpoint(port: int, log_file: Path) -> Iterator["subprocess.Popen[bytes]"]:
     """The empty endpoint listens, in a process of its own."""
     command = [sys.executable, "-m", "loadtests.empty_endpoint", str(port), str(os.getpid())]
     with (

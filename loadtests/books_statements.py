@@ -77,7 +77,8 @@ $7 is the time part of the families' ids."""
 AUTHORISATIONS: Final = f"""
 -- What was decided. Journal $8 and answer $9 are a real one's, the answer with ids and times of its own.
 INSERT INTO authorisation (programme_id, authorisation_id, created_at, merchant_id, terminal_id, beneficiary_id,
-                           card_id, month, reason, amount_rupiah, approved_rupiah, reduction_rupiah, request_id, journal, answer)
+                           card_id, month, reason, amount_rupiah, approved_rupiah, reduction_rupiah, request_id,
+                           journal, answer)
 SELECT $1, 'auth_' || p.time_part || left(md5('auth' || p.i), 16), p.created_at, till.merchant_id, till.terminal_id,
        'ben_' || $7 || left(md5('ben' || p.n), 16), 'crd_' || $7 || left(md5('crd' || p.n), 16),
        date_trunc('month', p.created_at AT TIME ZONE $11)::date, 'approved', $10, $10, 0, 'req_' || md5('req' || p.i),

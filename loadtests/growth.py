@@ -217,9 +217,9 @@ def _measured(
             traffic = Traffic(
                 cards=books.cards,
                 tills=books.tills,
-                chance=Random(number),
+                chance=Random(number),  # noqa: S311 - the same in every run, and nothing hangs on it
                 mark="growth",
-                numbers=numbers,  # noqa: S311
+                numbers=numbers,
             )
             write(traffic.purchases(PERMITTED, int(WARM_UP_SECONDS * REQUESTS_A_SECOND)), bank.with_suffix(".warm"))
             write(traffic.purchases(PERMITTED, int(seconds * REQUESTS_A_SECOND)), bank)

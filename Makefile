@@ -15,7 +15,8 @@ USERS ?= 27
 RUN_TIME ?= 60s
 LOCUST = AUTHZ_TILLS=$(TILLS) .venv/bin/python -m locust -f loadtests/locustfile.py --host $(HOST)
 
-.PHONY: help demo serve test test-long mutants check bench bench-guard bench-workers docs load load-ui lock clean
+.PHONY: help demo serve test test-long mutants check bench bench-guard bench-scale bench-workers plots docs load load-ui \
+	lock clean
 
 help:
 	@echo "make demo    the programme of 2024 in about a minute, then the service on port 8000 (ARGS=--no-serve: without)"
@@ -25,6 +26,8 @@ help:
 	@echo "make test-long the state machine for 200 000 calls, some minutes on both cores"
 	@echo "make check   format, lint, types, direction of imports"
 	@echo "make bench   authorise beside an empty endpoint and TPC-B, seven minutes (ARGS=--quick: one, without figures)"
+	@echo "make bench-scale the same sales on 10 000 and on 1 000 000 families (ARGS='--sizes 10_000,1_000_000,10_000_000')"
+	@echo "make plots   draws docs/growth-*.png and .svg from the newest results of bench-scale (ARGS=file: of that one)"
 	@echo "make bench-guard whether authorise is still fast enough beside an empty endpoint, half a minute"
 	@echo "make docs    draws docs/hold-states.md from the code"
 	@echo "make load    four journeys against the service at HOST, judged by loadtests/targets.toml (JOURNEYS=ShopsDay: one)"
@@ -56,6 +59,12 @@ check: .venv/installed
 
 bench: .venv/installed
 	@.venv/bin/python -m loadtests.bench $(ARGS)
+
+bench-scale: .venv/installed
+	@.venv/bin/python -m loadtests.growth $(ARGS)
+
+plots: .venv/installed
+	@.venv/bin/python -m loadtests.plots $(ARGS)
 
 bench-guard: .venv/installed
 	@.venv/bin/python -m loadtests.guard

@@ -45,6 +45,8 @@ COPIED_UP_TO: Final = 100_000
 """Books of so many families are copied for each round: else their families would soon have bought more than others."""
 RECENT: Final = 2_000
 """So many authorisations are new for the check that goes on from a checkpoint."""
+QUIET_LOAD: Final = 0.5
+"""A load average above it is somebody else's work on the same cores."""
 LEAST_RATE: Final = 0.9
 MOST_P99: Final = 1.3
 LOADING: Final = {"fsync": "off", "full_page_writes": "off", "max_wal_size": "8GB", "checkpoint_timeout": "30min"}
@@ -150,6 +152,9 @@ def main(
             for books, disk in zip(all_books, disks, strict=True)
         ]
     _show(grown, empty)
+    disturbed = _disturbances(grown, facts["load_average"][0])
+    for each in disturbed:
+        console.print(f"✗ {each}: these figures are not to be quoted", soft_wrap=True)
     path = RESULTS / f"{started:%Y%m%dT%H%M%SZ}-growth.json"
     path.parent.mkdir(exist_ok=True)
     arguments = {"sizes": wanted, "purchases": purchases, "rounds": rounds, "seconds": seconds, "postgres": settings}
@@ -159,6 +164,7 @@ def main(
                 "started": started,
                 "arguments": arguments,
                 "machine": facts,
+                "disturbed": disturbed,
                 "sizes": [
                     {**asdict(each), "per_second": each.per_second, "p50_us": each.p50_us, "p99_us": each.p99_us}
                     for each in grown
@@ -345,6 +351,13 @@ def _show(grown: Sequence[Grown], empty: Sequence[Shot]) -> None:
         ("p99 is", p99, p99 <= MOST_P99, f"at most {MOST_P99}"),
     ):
         console.print(f"{'✓' if kept else '✗'} {what} {ratio:.2f} x that of the smallest books ({bound})")
+
+
+def _disturbances(grown: Sequence[Grown], load_average: float) -> list[str]:
+    """Why the run says less than it seems to."""
+    errors = sum(one.shot.errors for each in grown for one in each.rounds)
+    found = [f"the load average was {load_average:.1f} when the run began"] if load_average > QUIET_LOAD else []
+    return [*found, *([f"{errors} answers were not 2xx"] if errors else [])]
 
 
 def _megabytes(kind: str) -> Callable[[Grown], str]:

@@ -113,6 +113,8 @@ class Books:
     """A database that is filled, and what plays its tills."""
 
     database_url: str
+    name: str
+    """Of the database."""
     made: Made
     cards: Cards
     tills: tuple[SandboxTerminal, ...]
@@ -167,6 +169,7 @@ def opened(servers: Servers, data_dir: Path, families: int) -> Books:
     room = _room(data_dir, families)
     return Books(
         database_url=url_of(servers, _name(families)),
+        name=_name(families),
         made=Made(**orjson.loads((room / REVISION).read_bytes())),
         cards=Cards(generated(families)),
         tills=SandboxTills.load(SandboxTills.path(room, PROGRAMME)).terminals,

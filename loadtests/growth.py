@@ -147,7 +147,7 @@ def main(
                 books=books.made,
                 disk=disk,
                 rounds=[each for each in measured if each.families == books.made.families],
-                checked=asyncio.run(_checked(books)),
+                checked=asyncio.run(_checked(_used(servers, books), books.made.families)),
             )
             for books, disk in zip(all_books, disks, strict=True)
         ]
@@ -229,8 +229,7 @@ def _measured(
             )
             write(traffic.purchases(PERMITTED, int(WARM_UP_SECONDS * REQUESTS_A_SECOND)), bank.with_suffix(".warm"))
             write(traffic.purchases(PERMITTED, int(seconds * REQUESTS_A_SECOND)), bank)
-            with _own_copy(servers, books) as url:
-                measured.append(_sold(url, servers, books, bank, data_dir, seconds))
+            measured.append(_sold(_copied_anew(servers, books), servers, books, bank, data_dir, seconds))
             shot = measured[-1].shot
             _tell(
                 f"round {number + 1}, {books.made.families:,} families: {shot.per_second:,.0f}/s,"
@@ -244,16 +243,17 @@ def _measured(
     return measured, empty
 
 
-@contextmanager
-def _own_copy(servers: Servers, books: Books) -> Iterator[str]:
-    """Small books are copied, and the copy is used up; large ones are used as they are."""
-    if books.made.families > COPIED_UP_TO:
-        yield books.database_url
-        return
-    source, copy = f"growth_{books.made.families}", "growth_round"
-    asyncio.run(execute(servers.database_url, f"DROP DATABASE IF EXISTS {copy} WITH (FORCE)"))
-    asyncio.run(execute(servers.database_url, f"CREATE DATABASE {copy} TEMPLATE {source} STRATEGY FILE_COPY"))
-    yield url_of(servers, copy)
+def _used(servers: Servers, books: Books) -> str:
+    """Where the sales of a round go: of small books to a copy, which is used up."""
+    return url_of(servers, f"{books.name}_round") if books.made.families <= COPIED_UP_TO else books.database_url
+
+
+def _copied_anew(servers: Servers, books: Books) -> str:
+    if (url := _used(servers, books)) != books.database_url:
+        copy = f"{books.name}_round"
+        asyncio.run(execute(servers.database_url, f"DROP DATABASE IF EXISTS {copy} WITH (FORCE)"))
+        asyncio.run(execute(servers.database_url, f"CREATE DATABASE {copy} TEMPLATE {books.name} STRATEGY FILE_COPY"))
+    return url
 
 
 def _sold(url: str, servers: Servers, books: Books, bank: Path, data_dir: Path, seconds: float) -> Round:
@@ -282,19 +282,19 @@ async def _read_ahead(url: str) -> None:
                         pass
 
 
-async def _checked(books: Books) -> Checked:
-    """In full, and what is new: the last authorisations of the run."""
-    async with _connected(books.database_url) as connection:
+async def _checked(url: str, families: int) -> Checked:
+    """What the last round left behind: in full, and then its last authorisations alone."""
+    async with _connected(url) as connection:
         now = await connection.fetchval("SELECT clock_timestamp()")
         began = monotonic()
         full = await check(connection, PROGRAMME, now=now)
         full_seconds = monotonic() - began
-        _tell(f"{books.made.families:,} families: checked in full in {full_seconds:,.1f} s")
+        _tell(f"{families:,} families: checked in full in {full_seconds:,.1f} s")
         since = await connection.fetchval(_RECENT, PROGRAMME, RECENT)
         began = monotonic()
         recent = await check_since(connection, PROGRAMME, now=now, since=since)
         recent_seconds = monotonic() - began
-    _tell(f"{books.made.families:,} families: what is new in {recent_seconds:,.2f} s")
+    _tell(f"{families:,} families: what is new in {recent_seconds:,.2f} s")
     return Checked(
         full_seconds=full_seconds,
         full=summary(full),

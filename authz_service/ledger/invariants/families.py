@@ -9,14 +9,19 @@ FAMILIES: Final = (
         name="families_have_a_wallet_and_an_account",
         sentence="Every family has one wallet and one account, and none of these is without the others.",
         query="""
-SELECT format('%s has only %s', id, string_agg(part, ' and ' ORDER BY part)) AS what
-  FROM (SELECT beneficiary_id AS id, 'a place on the roll' AS part FROM beneficiary WHERE programme_id = $1
-         UNION ALL
-        SELECT beneficiary_id, 'a wallet' FROM wallet WHERE programme_id = $1
-         UNION ALL
-        SELECT account_id, 'an account' FROM account WHERE programme_id = $1 AND kind = 'beneficiary') parts
- GROUP BY id
-HAVING count(*) <> 3
+SELECT format('%s has only %s', id,
+              concat_ws(' and ', CASE WHEN has_account THEN 'an account' END,
+                        CASE WHEN has_place THEN 'a place on the roll' END,
+                        CASE WHEN has_wallet THEN 'a wallet' END)) AS what
+  FROM (SELECT id, count(*) AS parts, bool_or(part = 'account') AS has_account, bool_or(part = 'place') AS has_place,
+               bool_or(part = 'wallet') AS has_wallet
+          FROM (SELECT beneficiary_id AS id, 'place' AS part FROM beneficiary WHERE programme_id = $1
+                 UNION ALL
+                SELECT beneficiary_id, 'wallet' FROM wallet WHERE programme_id = $1
+                 UNION ALL
+                SELECT account_id, 'account' FROM account WHERE programme_id = $1 AND kind = 'beneficiary') found
+         GROUP BY id) family
+ WHERE parts <> 3
 """,
     ),
     Invariant(

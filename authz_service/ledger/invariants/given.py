@@ -56,16 +56,15 @@ GIVEN: Final = """
        SELECT * FROM unnest($8::text[], $9::text[], $10::text[]) AS direction(kind, debit_kind, credit_kind)),
      own_account AS (
        SELECT * FROM unnest($11::text[]) AS own_account(account_id)),
-     balance AS (      -- credits less debits of every account that money has moved on
-       SELECT a.account_id, a.kind, moved.rupiah
-         FROM account a
-         JOIN (SELECT side.account_id, sum(side.rupiah) AS rupiah
-                 FROM transfer t
-                CROSS JOIN LATERAL (VALUES (t.debit_account_id, -t.amount_rupiah),
-                                           (t.credit_account_id, t.amount_rupiah)) AS side(account_id, rupiah)
-                WHERE t.programme_id = $1 AND t.kind = ANY ($12::text[])
-                GROUP BY side.account_id) moved USING (account_id)
-        WHERE a.programme_id = $1),
+     balance AS (      -- credits less debits of every account that money has moved on; all families' are one
+       SELECT CASE a.kind WHEN 'beneficiary' THEN 'families' ELSE a.account_id END AS account_id, a.kind,
+              sum(side.rupiah) AS rupiah
+         FROM transfer t
+        CROSS JOIN LATERAL (VALUES (t.debit_account_id, -t.amount_rupiah),
+                                   (t.credit_account_id, t.amount_rupiah)) AS side(account_id, rupiah)
+         JOIN account a ON a.programme_id = $1 AND a.account_id = side.account_id
+        WHERE t.programme_id = $1 AND t.kind = ANY ($12::text[])
+        GROUP BY 1, 2),
      checked AS (
        SELECT $1::text AS programme_id, $2::timestamptz AS now),
 """

@@ -72,6 +72,8 @@ class Round:
 
     families: int
     shot: Shot
+    wal_bytes: int
+    """Written to PostgreSQL's log meanwhile: the first change of a page after a checkpoint writes the whole page."""
     memory: dict[str, Memory]
 
 
@@ -264,10 +266,18 @@ def _sold(url: str, servers: Servers, books: Books, bank: Path, data_dir: Path, 
     log_file = data_dir / "service.log"
     with served(addresses, port, log_file, start_seconds=START_SECONDS, stop_seconds=STOP_SECONDS) as service:
         as_fast_as_it_answers(bank.with_suffix(".warm"), port, connections=CONNECTIONS, seconds=WARM_UP_SECONDS)
+        before = asyncio.run(_wal_position(url))
         shot = as_fast_as_it_answers(bank, port, connections=CONNECTIONS, seconds=seconds)
+        wal_bytes = asyncio.run(_wal_position(url)) - before
         processes = {"service": [service.process.pid], **servers_of(os.getpid())}
         memory = {name: memory_of(each) for name, each in processes.items()}
-    return Round(families=books.made.families, shot=shot, memory=memory)
+    return Round(families=books.made.families, shot=shot, wal_bytes=wal_bytes, memory=memory)
+
+
+async def _wal_position(url: str) -> int:
+    async with _connected(url) as connection:
+        position: int = await connection.fetchval("SELECT (pg_current_wal_insert_lsn() - '0/0'::pg_lsn)::bigint")
+    return position
 
 
 async def _read_ahead(url: str) -> None:
@@ -373,6 +383,9 @@ _ROWS: Final[dict[str, Callable[[Grown], str]]] = {
     "p50": lambda each: f"{each.p50_us / 1000:.2f} ms",
     "p99": lambda each: f"{each.p99_us / 1000:.2f} ms",
     "not 2xx": lambda each: f"{sum(one.shot.errors for one in each.rounds)}",
+    "log (WAL) an authorisation": lambda each: (
+        f"{median(one.wal_bytes / one.shot.requests for one in each.rounds):,.0f} bytes"
+    ),
     "bytes an authorisation": lambda each: f"{sum(each.disk.bytes_an_authorisation.values()):,.0f}",
     "on disk": lambda each: f"{each.disk.bytes_in_all / 1e9:,.2f} GB",
     "service (PSS)": _megabytes("service"),

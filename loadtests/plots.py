@@ -47,11 +47,11 @@ def _rate(axes: Axes, run: dict[str, Any]) -> None:
     )
     empty = sorted(shot["requests"] / shot["seconds"] for shot in run["empty_endpoint"])
     axes.axhline(empty[len(empty) // 2], color=GREY, linestyle="--", linewidth=1, label="an empty endpoint meanwhile")
-    axes.set_ylim(bottom=0)
+    axes.set_ylim(0, axes.get_ylim()[1] * 1.1)
     axes.set_ylabel("authorisations a second", color=BLUE)
     late = axes.twinx()
     late.plot(places, [grown["p99_us"] / 1000 for grown in sizes], "-s", color=ORANGE, label="p99")
-    late.set_ylim(bottom=0)
+    late.set_ylim(0, max(grown["p99_us"] for grown in sizes) / 1000 * 1.4)
     late.set_ylabel("p99, milliseconds", color=ORANGE)
     late.spines["right"].set_visible(True)
     _of_families(axes, sizes)
@@ -64,14 +64,16 @@ def _rate(axes: Axes, run: dict[str, Any]) -> None:
 def _check(axes: Axes, run: dict[str, Any]) -> None:
     sizes: Sequence[Grown] = run["sizes"]
     places = range(len(sizes))
-    for key, label, colour in (
-        ("full_seconds", "all of the books", BLUE),
-        ("recent_seconds", "what is new: the last 2 000 authorisations", ORANGE),
+    for key, label, colour, above in (
+        ("full_seconds", "all of the books", BLUE, 7),
+        ("recent_seconds", "what is new: the last 2 000 authorisations", ORANGE, -14),
     ):
         seconds = [grown["checked"][key] for grown in sizes]
         axes.plot(places, seconds, "-o", color=colour, label=label)
         for place, each in zip(places, seconds, strict=True):
-            axes.annotate(f"{each:,.1f} s", (place, each), (0, 7), textcoords="offset points", ha="center", fontsize=8)
+            axes.annotate(
+                f"{each:,.1f} s", (place, each), (0, above), textcoords="offset points", ha="center", fontsize=8
+            )
     axes.set_yscale("log")
     axes.set_ylabel("seconds")
     axes.margins(y=0.15)

@@ -1,7 +1,6 @@
 """`authz`: what operators and developers type. Every refusal is one sentence and an exit code that is not 0."""
 
 import asyncio
-import sys
 from typing import Annotated, Any, Final
 
 import typer

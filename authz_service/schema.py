@@ -605,7 +605,15 @@ audit_checkpoint = Table(
     CheckConstraint("checked_until <= checked_at", name="is_of_the_past"),
 )
 
-IMMUTABLE = ("transfer", "authorisation", "voucher_movement", "family_change", "office_order", "reference_history", "audit_checkpoint")
+IMMUTABLE = (
+    "transfer",
+    "authorisation",
+    "voucher_movement",
+    "family_change",
+    "office_order",
+    "reference_history",
+    "audit_checkpoint",
+)
 REFERENCE_TABLES = (
     "programme",
     "month_cap",

@@ -274,7 +274,7 @@ def test_caps_change_with_a_month(authz: Desk) -> None:
     ],
 )
 def test_a_number_of_any_size_is_refused_in_a_sentence(authz: Desk, words: list[str], said: str) -> None:
-    assert authz.refused(*words).startswith(f"authz: {said}")
+    assert authz.refused(*words, AUTHZ_ACTOR="Dinsos").startswith(f"authz: {said}")
 
 
 @pytest.mark.parametrize(

@@ -25,8 +25,8 @@ LOADTESTS = Path(__file__).parent.parent / "loadtests"
 ON_A_LOSING_LINE = (
     "".join(
         f"[{journey}]\n"
-        + "".join(f"{call} = {{ most_errors = 0.9 }}\n" for call in ("capture", "void", "refund", "decline"))
-        + "authorise = { most_errors = 0.9, least_rate = 0.1 }\n"
+        + "".join(f"{call} = {{ most_errors = 1.0 }}\n" for call in ("capture", "void", "refund", "decline"))
+        + "authorise = { most_errors = 1.0, least_rate = 0.1 }\n"
         for journey in JOURNEYS[:3]
     )
     + "[banks_night]\npage = { least_rate = 0.1 }\nexplanation = { least_rate = 0.1 }\n"

@@ -28,7 +28,7 @@ class Target(BaseModel):
     """Requests a second; where it is given, a call that never came has failed."""
     most_p50_ms: float | None = Field(default=None, gt=0)
     most_p99_ms: float | None = Field(default=None, gt=0)
-    most_errors: float = Field(default=0.0, ge=0, lt=1)
+    most_errors: float = Field(default=0.0, ge=0, le=1)
     """Of all requests, as a share."""
 
 

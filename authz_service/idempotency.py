@@ -6,16 +6,16 @@ seldom decide the same family at once; when it is refused twice the request goes
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from hmac import compare_digest
 from typing import Final
 
 import orjson
-from redis.asyncio import Redis
-from redis.asyncio.client import Pipeline
+from redis.asyncio import ConnectionPool
+from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 
 from authz_service.answers import Answer
 from authz_service.clock import monotonic_seconds
@@ -41,6 +41,7 @@ end
 return #KEYS
 """
 _STATUS_BYTES: Final = 2
+Command = tuple[str | bytes | int, ...]
 
 
 def fingerprint(keys: Keys, method: str, path: str, body: object) -> bytes:
@@ -49,15 +50,22 @@ def fingerprint(keys: Keys, method: str, path: str, body: object) -> bytes:
     return keys.request_digest(orjson.dumps([method, path, canonical(body)]))
 
 
+async def _reply(connection: AbstractConnection) -> object:
+    try:
+        return await connection.read_response()
+    except ResponseError as refused:
+        return refused
+
+
 class Hint:
     """Redis behind a breaker: no failure of it is an error, it only makes the answer slower."""
 
     def __init__(self, settings: Settings, keys: Keys, url: str, *, epoch: str, token: str) -> None:
         self._settings = settings
         self._keys = keys
-        self._redis: Redis = Redis.from_url(
+        self._pool = ConnectionPool.from_url(
             url,
-            socket_timeout=settings.redis_timeout_seconds,
+            socket_timeout=None,
             socket_connect_timeout=settings.redis_connect_timeout_seconds,
             retry=Retry(NoBackoff(), 0),
         )
@@ -84,14 +92,14 @@ class Hint:
         if not wanted:
             return [False] * len(locks)
         px = self._settings.redis_card_lock_ms
-        replies = await self._asked(lambda pipeline: pipeline.eval(_TAKE, len(wanted), *wanted, self._token, px))
+        replies = await self._asked([("EVAL", _TAKE, len(wanted), *wanted, self._token, px)])
         others = replies[0] if replies and isinstance(replies[0], list) else []
         is_taken = iter([*others, *[0] * (len(wanted) - len(others))])
         return [lock is not None and next(is_taken) == 1 for lock in locks]
 
     async def declines(self, asked: Sequence[tuple[bytes, bytes]]) -> list[Answer | None]:
         """The finished decline of each of these (answer key, fingerprint), where Redis has one; as it was given."""
-        replies = await self._asked(lambda pipeline: [pipeline.get(key) for key, _ in asked])
+        replies = await self._asked([("GET", key) for key, _ in asked])
         values = [*replies, *[None] * (len(asked) - len(replies))]
         return [self._opened(key, told, value) for (key, told), value in zip(asked, values, strict=True)]
 
@@ -112,34 +120,43 @@ class Hint:
             await self._tell(news)
 
     async def close(self) -> None:
-        await self._redis.aclose()
+        await self._pool.aclose()
 
     async def _tell(self, news: list[tuple[bytes, ...]]) -> None:
+        seconds = self._settings.redis_answer_seconds
+        commands: list[Command] = [("SET", *item, "EX", seconds) for item in news if len(item) > 1]
         locks = [item[0] for item in news if len(item) == 1]
-
-        def fill(pipeline: Pipeline) -> None:
-            for item in news:
-                if len(item) > 1:
-                    pipeline.set(item[0], item[1], ex=self._settings.redis_answer_seconds)
-            if locks:
-                pipeline.eval(_RELEASE, len(locks), *locks, self._token)
-
-        if await self._asked(fill):
+        if locks:
+            commands.append(("EVAL", _RELEASE, len(locks), *locks, self._token))
+        if await self._asked(commands):
             HINT_TOLD.inc(len(news))
 
-    async def _asked(self, fill: Callable[[Pipeline], object]) -> list[object]:
-        """One reply a command; none at all while Redis is away."""
-        if monotonic_seconds() < self._open_until:
+    async def _asked(self, commands: Sequence[Command]) -> list[object]:
+        """One reply a command, in one round trip; none at all while Redis is away."""
+        if not commands or monotonic_seconds() < self._open_until:
             return []
-        pipeline = self._redis.pipeline(transaction=False)
-        fill(pipeline)
         try:
-            replies: list[object] = await pipeline.execute(raise_on_error=False)
+            replies = await self._round_trip(commands)
         except (RedisError, OSError, TimeoutError):
             self._failed()
             return []
         self._failures = 0
         return replies
+
+    async def _round_trip(self, commands: Sequence[Command]) -> list[object]:
+        """On the library's connection itself: a pipeline of it takes twice the time of a batch of one."""
+        async with asyncio.timeout(self._settings.redis_connect_timeout_seconds) as limit:
+            connection = await self._pool.get_connection()  # type: ignore[no-untyped-call]
+            limit.reschedule(asyncio.get_running_loop().time() + self._settings.redis_timeout_seconds)
+            try:
+                await connection.send_packed_command(connection.pack_commands(commands))
+                return [await _reply(connection) for _ in commands]
+            except BaseException:
+                # What was asked may still be answered, and nobody else must read that.
+                await connection.disconnect(nowait=True)
+                raise
+            finally:
+                await self._pool.release(connection)
 
     def _sealed(self, key: bytes, told: bytes, answer: Answer) -> bytes:
         content = told + answer.status.to_bytes(_STATUS_BYTES) + answer.body

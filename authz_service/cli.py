@@ -46,6 +46,9 @@ SEED: Final = 2024
 def serve_command(
     *,
     sandbox: Annotated[bool, typer.Option(help="Accept the public sandbox root key: synthetic data only.")] = False,
+    workers: Annotated[
+        int | None, typer.Option(min=1, max=64, help="Processes that answer on the one port; else AUTHZ_WORKERS.")
+    ] = None,
     parent: Annotated[int, typer.Option(hidden=True)] = 0,
 ) -> None:
     """Serves terminals on AUTHZ_HOST:AUTHZ_PORT, with DATABASE_URL and REDIS_URL or with embedded servers."""
@@ -54,7 +57,7 @@ def serve_command(
     with refusals(), servers(sandbox=sandbox, joins=False) as settings:
         require_free_port(settings.host, settings.port)
         asyncio.run(_usable(settings))
-        serve(settings)
+        serve(settings if workers is None else settings.model_copy(update={"workers": workers}))
 
 
 @app.command("migrate")

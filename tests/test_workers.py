@@ -12,7 +12,9 @@ from pathlib import Path
 import aiohttp
 import asyncpg
 import pytest
+from typer.testing import CliRunner
 
+from authz_service import cli
 from authz_service.settings import Settings
 from tests.conftest import Cluster, EnrolledTemplate, _database
 from tests.harm import Premises
@@ -231,3 +233,13 @@ async def test_workers_end_with_their_supervisor(one_instance: Instances) -> Non
     for worker in workers:
         os.kill(worker, signal.SIGKILL)
     raise AssertionError("a worker outlived its supervisor")
+
+
+def test_the_number_of_workers_can_be_typed(premises: Premises, monkeypatch: pytest.MonkeyPatch) -> None:
+    served: list[int] = []
+    monkeypatch.setattr(cli, "serve", lambda settings: served.append(settings.workers))
+    environment = {"DATABASE_URL": premises.database_url, "REDIS_URL": premises.redis_url, "AUTHZ_PORT": "0"}
+    for words in (["--workers", "3"], []):
+        result = CliRunner().invoke(cli.app, ["serve", "--sandbox", *words], env={**environment, "AUTHZ_WORKERS": "2"})
+        assert result.exit_code == 0, result.output
+    assert served == [3, 2]

@@ -19,7 +19,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    raise NotImplementedError("0004 does not downgrade: older programs work on it as it is")
+    raise NotImplementedError("0005 does not downgrade: older programs work on it as it is")
 
 
 CHECKPOINT = (

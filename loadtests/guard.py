@@ -17,7 +17,7 @@ from loadtests.measures import Measure, Measuring
 from loadtests.report import console, show
 from loadtests.scene import scene
 
-RATIO_AT_LEAST: Final = 0.15
+RATIO_AT_LEAST: Final = 0.2
 """Authorise ÷ empty endpoint, at 64 connections."""
 DATA_DIR: Final = Path("var/guard")
 FAMILIES: Final = 2_000

@@ -238,7 +238,7 @@ class Stage:
                     if call.kind.startswith("get")
                     else world.post(path, body, key=key, headers=headers)
                 )
-            except aiohttp.ClientConnectionError:
+            except (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError):
                 await asyncio.sleep(0.02)
                 continue
             said = reply.body

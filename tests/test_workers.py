@@ -156,7 +156,7 @@ async def test_a_killed_worker_is_replaced_and_every_sale_gets_its_one_answer(on
 
     async def watch() -> None:
         while True:
-            with suppress(aiohttp.ClientConnectionError):
+            with suppress(aiohttp.ClientConnectionError, aiohttp.ClientPayloadError):
                 counted.append(decisions_in(await instance.metrics(world)))
             await asyncio.sleep(0.05)
 

@@ -81,7 +81,7 @@ async def answered(send: Callable[..., Awaitable[Reply]], *request: Any, **more:
     for _ in range(100):
         try:
             reply = await send(*request, **more)
-        except aiohttp.ClientConnectionError:
+        except (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError):
             await asyncio.sleep(0.02)
             continue
         if reply.status not in {429, 503}:

@@ -207,7 +207,7 @@ def _required(reply: Reply, status: HTTPStatus, *, reason: str | None = None) ->
     """The answer, which is the one that the terms foresee."""
     answer = reply.body if reply.raw.startswith(b"{") else {}
     if reply.status != status:
-        said = answer.get("code") or answer.get("reason") or "not JSON"
+        said = answer.get("detail") or answer.get("reason") or "not JSON"
         raise DemoFailedError(f"HTTP {reply.status} ({said}) came, not {status}.")
     if reason is not None and answer["reason"] != reason:
         raise DemoFailedError(f"{answer['reason']} came where the programme's terms say {reason}.")

@@ -87,7 +87,9 @@ async def test_07_ids_were_random_per_attempt_so_a_replay_after_a_crash_was_refu
                 await asyncio.wait_for(wire.stopped.wait(), 5)
             child.process.kill()
             unheard = await asyncio.gather(*sending, return_exceptions=True)
-            assert all(isinstance(each, aiohttp.ClientConnectionError) for each in unheard), unheard
+            # With luck the head of an answer came through; its body did not.
+            cut_off = aiohttp.ClientConnectionError | aiohttp.ClientPayloadError
+            assert all(isinstance(each, cut_off) for each in unheard), unheard
             counts = await world.counts()
             await asyncio.to_thread(child.kill_and_restart)
             for key, (path, body, _) in requests.items():

@@ -97,9 +97,12 @@ class Model(Offices):
         if name in self.reversals:
             return self.reversals[name]
         if name in self.kept and name not in self.sales:
-            first = self.kept[name][0]
-            if sale := self.sales.get(self._named(first) if first.kind == "reverse" else first.about):
-                self.expire(sale.family)
+            about = name
+            while about in self.kept and about not in self.sales:
+                first = self.kept[about][0]
+                about = self._named(first) if first.kind == "reverse" else first.about
+            if about in self.sales:
+                self.expire(self.sales[about].family)
             self.reversals[name] = Answer(201, {"undone": False, "reversed_amount": 0}, bytes_of=call.name)
             return self.reversals[name]
         says: Document = {"status": "not_known", "undone": True, "reversed_amount": 0, "authorization_id": None}

@@ -32,8 +32,8 @@ _HOT_PLANS: Final = {
     "enable_seqscan": "off",
     "enable_memoize": "off",
 }
-"""The two hot statements are planned once for all arrays: planning a batch of one takes longer than running it. They
-find every row by an index, also where a table was empty when they were planned."""
+"""The two hot statements are planned once for all arrays: planning a batch of one takes longer than running it. Which
+index of an empty table they find their rows by is chance, so lanes have them planned anew as the books grow."""
 _LIMITS: Final = "SELECT set_config('lock_timeout', $1, true), set_config('statement_timeout', $1, true)"
 _RELEASE_SECONDS: Final = 0.1
 """A connection that was used until the last moment has so long to be given back; then it is dropped."""

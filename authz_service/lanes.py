@@ -95,6 +95,7 @@ class Lane:
     connection: asyncpg.Connection | None = None
     connecting: asyncio.Lock = field(default_factory=asyncio.Lock)
     batches: int = 0
+    """Served so far; at each power of two the statements are planned anew."""
 
     async def serve(self) -> None:
         """Until cancelled; a fault of one batch never ends the lane."""

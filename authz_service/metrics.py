@@ -28,6 +28,12 @@ LANE_FAULTS = Counter("authz_lane_faults_total", "Hot statements that failed, by
 LANES_ALIVE = Gauge("authz_lanes_alive", "Lanes that can decide.", multiprocess_mode="livesum")
 HINT_FAILURES = Counter("authz_redis_failures_total", "Times that Redis was not there or too slow.")
 HINT_TOLD = Counter("authz_redis_told_total", "Answers and locks that Redis was told of.")
+EXPIRED_UNWRITTEN = Gauge(
+    "authz_holds_expired_unwritten",
+    "Holds that are over and not yet written so, when the sweeper last looked; decisions count them as given back.",
+    ["programme"],
+    multiprocess_mode="mostrecent",
+)
 EXPIRED_WRITTEN = Counter("authz_holds_expired_total", "Holds whose expiry was written.")
 
 

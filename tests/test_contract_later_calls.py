@@ -286,6 +286,31 @@ async def test_the_sweeper_writes_the_expiries_of_families_that_nobody_visits(sw
     await world.books_balance()
 
 
+async def test_holds_that_are_over_and_not_written_so_are_a_gauge(swept_world: World) -> None:
+    world = swept_world
+    cards = world.tills.cards[:4]
+    for card in cards:
+        await world.authorise(card_number=card.card_number)
+    async with world.database.transaction():
+        # Whoever holds a family's wallet keeps the sweeper from it.
+        ids = [card.beneficiary_id for card in cards]
+        await world.database.execute("SELECT FROM wallet WHERE beneficiary_id = ANY ($1) FOR UPDATE", ids)
+        world.later(hours=25)
+        await until_the_gauge_says(world, 4)
+    await until_the_gauge_says(world, 0)
+
+
+async def until_the_gauge_says(world: World, holds: int) -> None:
+    said = ""
+    for _ in range(250):
+        async with world.http.get(world.base_url + "/metrics") as answer:
+            said = await answer.text()
+        if f'authz_holds_expired_unwritten{{programme="{PROGRAMME}"}} {holds}.0' in said:
+            return
+        await asyncio.sleep(0.02)
+    raise AssertionError(said)
+
+
 # --- Vouchers --------------------------------------------------------------------------------------------------------
 
 

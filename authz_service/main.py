@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from itertools import count
 from multiprocessing import parent_process
+from pathlib import Path
+from time import sleep
 from typing import Any
 
 import asyncpg
@@ -44,6 +46,14 @@ SELECT concat_ws('-', (SELECT system_identifier FROM pg_control_system()),
                  (SELECT timeline_id FROM pg_control_checkpoint()),
                  (SELECT oid FROM pg_database WHERE datname = current_database()))
 """
+
+
+_AWAY = (
+    *(DatabaseUnusable, ConnectionError, TimeoutError),
+    *(asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncpg.InsufficientResourcesError),
+    *(asyncpg.CannotConnectNowError, asyncpg.OperatorInterventionError),
+)
+"""A neighbour that a worker needs is not there, and may be back."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -94,7 +104,7 @@ class Service:
             try:
                 self._running = await _start(self._settings, self._framework, stack)
             except Exception as error:
-                _let_the_supervisor_try_again(error)
+                _let_the_supervisor_try_again(error, self._settings.worker_pause_seconds)
                 raise
             # What is loaded now lives as long as the process; the collector need not look at it again.
             gc.collect()
@@ -108,14 +118,22 @@ def create_app() -> ASGIApp:
     return Service(settings_from_environment())
 
 
-def _let_the_supervisor_try_again(error: Exception) -> None:
-    """A worker has ended in a way for which it is replaced. By the code for a failed start uvicorn's supervisor would
-    know an application that is broken, and end the workers that serve; `authz serve` has seen that the database can be
-    used, so it is away and will be back."""
-    if parent_process() is not None:
-        log.error("worker_not_started", exc_info=error)
-        sys.stdout.flush()
-        os._exit(1)
+def _let_the_supervisor_try_again(error: Exception, pause_seconds: float) -> None:
+    """A worker that a neighbour's absence kept from starting ends in a way for which it is replaced, after a pause.
+
+    By the code for a failed start uvicorn's supervisor would know an application that is broken, and end the workers
+    that serve. That is right for any other fault, which no other start would heal.
+    """
+    if parent_process() is None or not isinstance(error, _AWAY):
+        return
+    log.error("worker_not_started", exc_info=error)
+    sys.stdout.flush()
+    # It has counted nothing, and what it leaves would be read for ever.
+    if directory := os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
+        for file in Path(directory).glob(f"*_{os.getpid()}.db"):
+            file.unlink(missing_ok=True)
+    sleep(pause_seconds)
+    os._exit(1)
 
 
 async def _start(settings: Settings, framework: FastAPI, stack: AsyncExitStack) -> Running:

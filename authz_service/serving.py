@@ -48,8 +48,8 @@ class Served:
 def serve(settings: Settings) -> None:
     """Serves until it is told to stop."""
     if settings.workers > 1:
-        # Named by the port: two instances of one machine may share a directory, but neither's counts.
-        _count_together(settings.data_dir / f"metrics-{settings.port}")
+        # Named by the address: two instances of one machine may share a directory, but neither's counts.
+        _count_together(settings.data_dir / f"metrics-{settings.host.replace(':', '-')}-{settings.port}")
     uvicorn.run(
         "authz_service.serving:create_app",
         factory=True,
@@ -130,7 +130,10 @@ def require_free_port(host: str, port: int) -> None:
 def _count_together(directory: Path) -> None:
     """Workers add up their counts in files; what an earlier run left is not counted again."""
     shutil.rmtree(directory, ignore_errors=True)
-    directory.mkdir(parents=True)
+    try:
+        directory.mkdir(parents=True)
+    except OSError as error:
+        raise NotServedError(f"The workers' counts cannot be kept in {directory}: {error.strerror}.") from None
     os.environ[METRICS_VARIABLE] = str(directory)
 
 

@@ -72,7 +72,7 @@ class Settings(BaseSettings):
     """For one invariant of the books; a million families take less than a minute."""
     audit_work_mem_mb: int = Field(default=256, ge=1)
     """For each sort or hash of one invariant, a few at a time: below it a million families spill to the disk."""
-    audit_margin_seconds: float = 60.0
+    audit_margin_seconds: float = Field(default=60.0, ge=0, allow_inf_nan=False)
     """By so much an id may be older than the transaction that wrote it; a check of what is new begins that earlier."""
 
     closing_lock_timeout_ms: int = 5_000
@@ -103,6 +103,8 @@ class Settings(BaseSettings):
     due_changes_seconds: float = 30.0
     """So long one such round may have its connection; what it has not written by then, the next one does."""
     shutdown_seconds: float = 5.0
+    worker_pause_seconds: float = 1.0
+    """A worker that could not start because a neighbour was away waits so long before it is replaced."""
 
     @field_validator("redis_url")
     @classmethod

@@ -11,6 +11,7 @@ from typing import Final
 
 from authz_service.answers import Answer
 from authz_service.clock import monotonic_seconds
+from authz_service.metrics import REPLAYS
 from authz_service.problems import InProgress, NotDecided, OutcomeUnknown, Overloaded, Problem, TooManyRequests
 from authz_service.registry import Principal
 from authz_service.requests import BalanceInquiry, Capture, Expiry, Purchase, Refund, Reversal, Void
@@ -98,6 +99,7 @@ class WaitingRoom:
             if not first.answer.done():
                 raise InProgress("the first request with this key has no answer yet")
             if first.fingerprint == asked.fingerprint and _succeeded(first.answer):
+                REPLAYS.inc()
                 return replace(first.answer.result(), replayed=True)
         self._answering[identity] = asked
         try:

@@ -54,7 +54,7 @@ async def _check(world: World, *words: str) -> Said:
 async def test_the_first_check_is_of_all_and_the_next_one_of_what_is_new(world: World) -> None:
     first = await _check(world, "--since-last")
     assert first.exit_code == 0, first.output
-    assert "No check has found these books in order yet: all of them are checked." in first.output
+    assert "No check of all has found these books in order, or the last one did not: all of them" in first.output
     assert f"all {len(INVARIANTS)} invariants hold" in first.output
 
     await world.authorise()
@@ -82,18 +82,40 @@ async def test_what_was_found_is_found_again_until_it_is_mended(world: World) ->
     assert [row["violations"] > 0 for row in kept] == [False, True, True, False]
 
 
+async def test_what_was_found_of_a_family_that_does_nothing_is_not_forgotten(world: World) -> None:
+    await _check(world)
+    await world.database.execute(
+        "UPDATE wallet SET available_rupiah = available_rupiah + 777"
+        " WHERE beneficiary_id = (SELECT min(beneficiary_id) FROM wallet)"
+    )
+    assert (await _check(world)).exit_code == 1
+    assert (await _check(world, "--since-last")).exit_code == 1
+
+
 async def test_a_check_goes_on_from_the_furthest_that_found_nothing(connection: Connection) -> None:
     assert await last_clean(connection, PROGRAMME) is None
     assert await last_in_full(connection, PROGRAMME) is None
-    for day, (began, violations) in enumerate([(None, 0), (NOON, 0), (NOON, 1), (None, 1)]):
-        at = NOON + day * A_DAY
-        checkpoint = Checkpoint(checked_at=at, checked_from=began, checked_until=at, violations=violations)
-        assert await keep(connection, PROGRAMME, checkpoint)
+    for day, (began, violations) in enumerate([(None, 0), (NOON, 0), (NOON, 1)]):
+        assert await keep(connection, PROGRAMME, _checkpoint(NOON + day * A_DAY, began, violations))
     clean = await last_clean(connection, PROGRAMME)
     assert clean is not None
     assert clean.checked_until == NOON + A_DAY
     assert await last_in_full(connection, PROGRAMME) == NOON
     assert await last_clean(connection, "another") is None
+
+
+async def test_what_a_check_of_all_has_found_is_looked_for_everywhere_until_it_is_gone(connection: Connection) -> None:
+    """It may be of a family that does nothing, which no check of what is new would look at."""
+    kept = [(None, 0), (NOON, 0), (None, 1), (NOON, 0), (None, 0)]
+    may_go_on = []
+    for day, (began, violations) in enumerate(kept):
+        await keep(connection, PROGRAMME, _checkpoint(NOON + day * A_DAY, began, violations))
+        may_go_on.append(await last_clean(connection, PROGRAMME) is not None)
+    assert may_go_on == [True, True, False, False, True]
+
+
+def _checkpoint(at: datetime, began: datetime | None, violations: int) -> Checkpoint:
+    return Checkpoint(checked_at=at, checked_from=began, checked_until=at, violations=violations)
 
 
 async def test_a_checkpoint_is_never_changed(connection: Connection) -> None:
@@ -108,15 +130,37 @@ async def test_where_nothing_can_be_written_nothing_is_kept(connection: Connecti
     await connection.execute("SET default_transaction_read_only = on")
     checkpoint = Checkpoint(checked_at=NOON, checked_from=None, checked_until=NOON, violations=0)
     assert not await keep(connection, PROGRAMME, checkpoint)
+    await connection.execute("SET default_transaction_read_only = off")
+    await connection.execute("CREATE ROLE auditor_who_only_reads")
+    try:
+        await connection.execute("SET ROLE auditor_who_only_reads")
+        assert not await keep(connection, PROGRAMME, checkpoint)
+    finally:
+        await connection.execute("RESET ROLE")
+        await connection.execute("DROP ROLE auditor_who_only_reads")
 
 
 async def test_a_transaction_that_is_still_open_is_not_passed_over(connection: Connection, database_url: str) -> None:
     """It may have written rows that no snapshot shows yet, under ids of the time when it began."""
     before = await settled_at(connection)
+    assert before is not None
     other = await asyncpg.connect(database_url)
     async with other.transaction():
         began = await other.fetchval("SELECT now()")
         assert before <= began
         assert await settled_at(connection) == began
     await other.close()
-    assert await settled_at(connection) > began
+    settled = await settled_at(connection)
+    assert settled is not None
+    assert settled > began
+
+
+async def test_where_the_beginning_of_a_transaction_is_hidden_nothing_is_taken_as_settled(
+    connection: Connection, database_url: str
+) -> None:
+    other = await asyncpg.connect(database_url, server_settings={"track_activities": "off"})
+    async with other.transaction():
+        await other.execute("SELECT pg_current_xact_id()")
+        assert await settled_at(connection) is None
+    await other.close()
+    assert await settled_at(connection) is not None

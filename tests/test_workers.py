@@ -15,6 +15,7 @@ import pytest
 from typer.testing import CliRunner
 
 from authz_service import cli
+from authz_service.serving import NotServedError
 from authz_service.settings import Settings
 from tests.conftest import Cluster, EnrolledTemplate, _database
 from tests.harm import Premises
@@ -65,6 +66,7 @@ async def test_the_same_request_at_every_worker_at_once_gets_one_answer(two_inst
     """Twelve sales, each sent to four workers of two instances at the same time; the same bytes, and one decides."""
     world = two_instances.world
     cards, before = world.tills.cards[100:112], await world.counts()
+    replays_before = await _replays(two_instances)
     sales = {f"once-{n}": world.a_purchase(card_number=card.card_number) for n, card in enumerate(cards)}
     async with two_instances.lines(each=len(sales)) as lines:
         free = iter(lines)
@@ -77,6 +79,8 @@ async def test_the_same_request_at_every_worker_at_once_gets_one_answer(two_inst
         assert len({(reply.status, reply.raw) for reply in answers}) == 1
         assert answers[0]["decision"] == "approved"
         assert sum("idempotent-replayed" not in reply.headers for reply in answers) <= 1
+    replayed = sum("idempotent-replayed" in reply.headers for reply in replies)
+    assert await _replays(two_instances) - replays_before == replayed
     after = await world.counts()
     assert {table: after[table] - before[table] for table in ("authorisation", "request_key", "hold")} == {
         "authorisation": 12,
@@ -84,6 +88,12 @@ async def test_the_same_request_at_every_worker_at_once_gets_one_answer(two_inst
         "hold": 12,
     }
     await world.books_balance()
+
+
+async def _replays(instances: Instances) -> float:
+    """As all instances count them."""
+    said = [await instance.metrics(instances.world) for instance in instances.all]
+    return sum(each["authz_replays_total"] for each in said)
 
 
 async def test_each_request_counts_once_whichever_worker_answers_and_whichever_is_asked(
@@ -219,6 +229,14 @@ async def test_a_worker_that_dies_while_the_database_is_away_is_replaced_when_it
     async with one_instance.lines(each=1) as lines:
         for line in lines:
             assert (await answered(line.authorise, key=line.fresh_key())).status == 201
+
+
+async def test_a_fault_that_no_start_would_heal_ends_the_service(premises: Premises) -> None:
+    """Its supervisor gives up, so that whoever started it knows, instead of starting workers for ever."""
+    nowhere = {"clock_offset_file": premises.directory / "not there" / "clock"}
+    with pytest.raises(NotServedError, match="ended with exit code"):
+        async with instances(premises, 1, **nowhere):
+            pass
 
 
 async def test_workers_end_with_their_supervisor(one_instance: Instances) -> None:

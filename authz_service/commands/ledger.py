@@ -57,13 +57,12 @@ async def _checked(
 ) -> Sequence[Finding]:
     """The findings have been shown, and how far they reach is kept for the next check."""
     # Before the snapshot: what the snapshot does not show has ids of a later time than this.
-    settled = clock_from(settings.clock_offset_file).at(await settled_at(connection))
-    until = settled - timedelta(seconds=settings.audit_margin_seconds)
+    settled = await settled_at(connection)
     now = await now_of(connection, settings)
     last = await last_clean(connection, programme_id) if since_last else None
     if last is None:
         if since_last:
-            _say("No check has found these books in order yet: all of them are checked.")
+            _say("No check of all has found these books in order, or the last one did not: all of them are checked.")
         findings = await check(connection, programme_id, now=now)
         render(findings, console)
     else:
@@ -71,15 +70,18 @@ async def _checked(
         findings = recent.findings
         render(findings, console)
         _say_how_far(recent, await last_in_full(connection, programme_id))
-    violations = sum(finding.violations for finding in findings)
-    since = None if last is None else last.checked_until
-    kept = await keep(
-        connection,
-        programme_id,
-        Checkpoint(checked_at=now, checked_from=since, checked_until=min(until, now), violations=violations),
+    if settled is None:
+        _say("Where this check ended is not kept: others' transactions may be open, and this role may not see them.")
+        return findings
+    until = clock_from(settings.clock_offset_file).at(settled) - timedelta(seconds=settings.audit_margin_seconds)
+    checkpoint = Checkpoint(
+        checked_at=now,
+        checked_from=None if last is None else last.checked_until,
+        checked_until=min(until, now),
+        violations=sum(finding.violations for finding in findings),
     )
-    if not kept:
-        _say("This server only follows another one: where this check ended is not kept.")
+    if not await keep(connection, programme_id, checkpoint):
+        _say("Where this check ended is not kept: this role, or this server, only reads.")
     return findings
 
 

@@ -10,15 +10,22 @@ from authz_service.database import Connection
 
 _SETTLED: Final = """
 -- Whatever began before this is visible to who looks now; later transactions, and those that are still open, are not.
-SELECT least(clock_timestamp(), min(xact_start))
+-- Nothing where one may be open whose beginning is hidden: of another role, not tracked, or prepared.
+SELECT CASE WHEN count(*) FILTER (WHERE state IS NULL OR state = 'disabled') = 0
+             AND NOT EXISTS (SELECT FROM pg_prepared_xacts WHERE database = current_database())
+            THEN least(clock_timestamp(), min(xact_start)) END
   FROM pg_stat_activity
  WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid()
 """
 _CLEAN: Final = """
--- The furthest check that found nothing: what one has found is asked again until it is gone.
+-- The furthest check that found nothing; none while the last check of all had found something: what one has found is
+-- asked again until it is gone, wherever it is.
 SELECT checked_at, checked_from, checked_until, violations
   FROM audit_checkpoint
  WHERE programme_id = $1 AND violations = 0
+   AND (SELECT violations FROM audit_checkpoint
+         WHERE programme_id = $1 AND checked_from IS NULL
+         ORDER BY checked_at DESC LIMIT 1) = 0
  ORDER BY checked_until DESC
  LIMIT 1
 """
@@ -43,16 +50,17 @@ class Checkpoint:
     violations: int
 
 
-async def settled_at(connection: Connection) -> datetime:
+async def settled_at(connection: Connection) -> datetime | None:
     """The database's time before which nothing can appear any more that a snapshot taken now does not show.
 
-    Of transactions of other roles PostgreSQL may hide the beginning: the check works as the role that writes.
+    None where that cannot be known: PostgreSQL hides from most roles when the transactions of others began.
     """
-    settled: datetime = await connection.fetchval(_SETTLED)
+    settled: datetime | None = await connection.fetchval(_SETTLED)
     return settled
 
 
 async def last_clean(connection: Connection, programme_id: str) -> Checkpoint | None:
+    """From where a check of what is new may go on; None where all must be checked."""
     row = await connection.fetchrow(_CLEAN, programme_id)
     return None if row is None else Checkpoint(**row)
 
@@ -63,7 +71,7 @@ async def last_in_full(connection: Connection, programme_id: str) -> datetime | 
 
 
 async def keep(connection: Connection, programme_id: str, checkpoint: Checkpoint) -> bool:
-    """The checkpoint is written; False on a server that only follows another one."""
+    """The checkpoint is written; False where this role, or this server, only reads."""
     try:
         await connection.execute(
             _KEEP,
@@ -73,6 +81,6 @@ async def keep(connection: Connection, programme_id: str, checkpoint: Checkpoint
             checkpoint.checked_until,
             checkpoint.violations,
         )
-    except asyncpg.ReadOnlySQLTransactionError:
+    except (asyncpg.ReadOnlySQLTransactionError, asyncpg.InsufficientPrivilegeError):
         return False
     return True

@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from authz_service.demo import habits
+from authz_service.demo.plan import Settling
 from authz_service.enrolment.sandbox import SandboxTills
 from authz_service.serving import free_port
 from loadtests.journeys.calls import NAMES, PAGE, Answer, Request
@@ -19,6 +21,7 @@ from loadtests.targets import Target, judged, load_targets
 from tests.harm import Premises
 from tests.instances import instances
 from tests.losing_line import losing_line
+from tests.office import get, operators_key
 
 JOURNEYS = ("shops_day", "first_of_the_month", "busy_shop", "banks_night")
 LOADTESTS = Path(__file__).parent.parent / "loadtests"
@@ -32,6 +35,16 @@ ON_A_LOSING_LINE = (
     + "[banks_night]\npage = { least_rate = 0.1 }\nexplanation = { least_rate = 0.1 }\n"
 )
 """Of calls that come seldom, one lost answer may be half."""
+EVERY_SETTLING = Path(__file__).with_name("every_settling.py")
+SETTLED = {
+    Settling.AT_ONCE: (("captured", 100_000, 0), ("captured", 50_000, 0)),
+    Settling.CAPTURED: (("captured", 100_000, 0), ("captured", 50_000, 0)),
+    Settling.CAPTURED_IN_PART: (("captured", 80_000, 0), ("captured", 50_000, 0)),
+    Settling.REFUNDED_IN_PART: (("captured", 100_000, 20_000), ("captured", 50_000, 0)),
+    Settling.VOIDED: (("voided", 0, 0), ("voided", 0, 0)),
+    Settling.LEFT_OPEN: (("held", 0, 0), ("held", 0, 0)),
+}
+"""What the shop has and what came back: of a basket of three lines, the last one of 20 000, and of one line alone."""
 
 
 async def test_every_journey_gets_its_answers_through_a_line_that_loses_one_in_four(
@@ -50,6 +63,19 @@ async def test_every_journey_gets_its_answers_through_a_line_that_loses_one_in_f
         assert all(len(bodies) == 1 for key, bodies in line.bodies.items() if key)
         assert (await one.world.counts())["authorisation"] == len(line.sent)
         await one.world.books_balance()
+
+
+async def test_every_settling_of_the_demo_is_played_to_its_end(premises: Premises, tmp_path: Path) -> None:
+    """A basket of three lines in every way, then one of a single line, of which no part can be taken."""
+    assert {settling for settling, _ in habits.SETTLINGS} == set(Settling) == SETTLED.keys()
+    async with premises.service() as world:
+        environment = {"AUTHZ_TILLS": str(premises.tills.write(tmp_path))}
+        code, said = await locust(EVERY_SETTLING, world.base_url, "--run-time", "30s", environment=environment)
+        assert code == 0, said
+        page = await get(world, "/v1/authorizations?limit=100", by=operators_key(world))
+        await world.books_balance()
+    came = [(each["status"], each["captured_amount"], each["refunded_amount"]) for each in reversed(page["data"])]
+    assert came == [amounts for basket in (0, 1) for amounts in (SETTLED[settling][basket] for settling in Settling)]
 
 
 async def test_a_service_that_is_not_there_fails_the_run(premises: Premises, tmp_path: Path) -> None:
@@ -185,16 +211,19 @@ async def a_run(
     """Locust without its page, as `make load` starts it: the exit code and all that was said."""
     (directory / "targets.toml").write_text(targets)
     environment = {
-        **os.environ,
         "AUTHZ_TILLS": str(tills.write(directory)),
         "AUTHZ_TARGETS": str(directory / "targets.toml"),
         "AUTHZ_DAY_SECONDS": str(seconds),
     }
-    options = f"--headless --only-summary --loglevel WARNING --users 28 --spawn-rate 28 --run-time {seconds}s"
+    users = f"--users 28 --spawn-rate 28 --run-time {seconds}s --csv {directory / 'run'}"
+    return await locust(LOADTESTS / "locustfile.py", host, *users.split(), *journeys, environment=environment)
+
+
+async def locust(file: Path, host: str, *options: str, environment: dict[str, str]) -> tuple[int, str]:
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "locust", "-f", str(LOADTESTS / "locustfile.py"), "--host", host),
-        *(*options.split(), "--csv", str(directory / "run"), *journeys),
-        env=environment,
+        *(sys.executable, "-m", "locust", "-f", str(file), "--host", host),
+        *("--headless", "--only-summary", "--loglevel", "WARNING", *options),
+        env={**os.environ, **environment},
         cwd=LOADTESTS.parent,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,

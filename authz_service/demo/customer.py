@@ -4,18 +4,17 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date
 from random import Random
-from typing import Final, TypeVar
+from typing import TypeVar
 
 from authz_service.declines import DeclineReason
 from authz_service.demo import habits
 from authz_service.demo.goods import Basket, Size, Stall, total_rupiah
-from authz_service.demo.plan import Enquiry, Sale, Settling, Step, Vouching
+from authz_service.demo.plan import IN_PART, Enquiry, Sale, Settling, Step, Vouching
 from authz_service.demo.purse import Purse
 from authz_service.demo.teller import Story
 from authz_service.demo.town import Family, Terms
 
 T = TypeVar("T")
-_IN_PART: Final = (Settling.CAPTURED_IN_PART, Settling.REFUNDED_IN_PART)
 
 
 class Customer:
@@ -65,7 +64,7 @@ class Customer:
             repeats_settling=self.chance.random() < habits.SETTLING_REPEATED,
             dry_run_first=self.chance.random() < habits.DRY_RUN_FIRST,
         )
-        if sale.settling in _IN_PART:
+        if sale.settling in IN_PART:
             sale = replace(sale, captured_rupiah=amount - basket[-1].amount)
             self.purse.give_back(month, basket[-1].amount, package=False)
         if sale.settling is Settling.VOIDED:
@@ -121,7 +120,7 @@ class Customer:
     def _settling(self, day: date, basket: Basket) -> Settling:
         settling = _drawn(habits.SETTLINGS, self.chance)
         is_too_late = settling is Settling.LEFT_OPEN and day >= self.terms.ends_on
-        cannot_be_parted = settling in _IN_PART and len(basket) == 1
+        cannot_be_parted = settling in IN_PART and len(basket) == 1
         return Settling.CAPTURED if is_too_late or cannot_be_parted else settling
 
     def _size(self) -> Size:

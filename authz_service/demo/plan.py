@@ -45,6 +45,10 @@ class Settling(StrEnum):
     LEFT_OPEN = "left_open"
 
 
+IN_PART: Final = (Settling.CAPTURED_IN_PART, Settling.REFUNDED_IN_PART)
+"""What needs a basket of two things or more."""
+
+
 class Repeat(StrEnum):
     """When the till sends the same request a second time."""
 

@@ -1,7 +1,7 @@
 """A family at the counter, with the habits of the demo's families (`authz_service/demo/habits.py`)."""
 
 from collections.abc import Sequence
-from typing import Final, TypeVar
+from typing import Final, TypeVar, assert_never
 
 import gevent  # type: ignore[import-untyped]
 from locust.env import Environment
@@ -9,7 +9,7 @@ from locust.env import Environment
 from authz_service.declines import DeclineReason
 from authz_service.demo import habits
 from authz_service.demo.goods import Basket, Size, total_rupiah
-from authz_service.demo.plan import Repeat, Settling
+from authz_service.demo.plan import IN_PART, Repeat, Settling
 from loadtests.journeys.calls import Document
 from loadtests.journeys.people import CHANCE, stall_of
 from loadtests.journeys.till import Till, declined
@@ -19,8 +19,6 @@ PACKING_SECONDS: Final = (1.0, 4.0)
 """The cashier reads the basket in and the family looks for its card."""
 HANDING_OVER_SECONDS: Final = (0.5, 2.0)
 """Between the answer and the capture."""
-REFUNDED: Final = 0.01
-"""Sales of which something comes back the same day."""
 PACKAGE_RUPIAH: Final = 300_000
 """What families try for where a programme has no limit."""
 
@@ -38,11 +36,17 @@ class Counter(Till):
         """The family has bought, or knows why not; what goes wrong first is declined and mended."""
         if not (basket := self.stall.basket(size, most_rupiah, CHANCE)):
             return
-        if wrong := self._mishap(basket):
+        if wrong := self._mishap(card_number, basket):
+            wrong_number, wrong_basket = wrong
             self.pause(PACKING_SECONDS)
-            self.authorise(card_number, wrong, capture=False, repeat=self.repeat(), check=declined)
+            self.authorise(wrong_number, wrong_basket, capture=False, repeat=self.repeat(), check=declined)
         self.pause(PACKING_SECONDS)
-        settling = drawn(habits.SETTLINGS)
+        self.sale(card_number, basket, drawn(habits.SETTLINGS))
+
+    def sale(self, card_number: str, basket: Basket, settling: Settling) -> None:
+        """If it was approved it is settled in this way; one thing alone is captured whole instead of in part."""
+        if settling in IN_PART and len(basket) == 1:
+            settling = Settling.CAPTURED
         at_once = settling is Settling.AT_ONCE
         sale = self.authorise(card_number, basket, capture=at_once, repeat=self.repeat())
         if sale["decision"] == "approved":
@@ -56,38 +60,45 @@ class Counter(Till):
         return drawn(habits.REPEATS)
 
     def _settles(self, sale: Document, basket: Basket, settling: Settling) -> None:
-        """As shops do: most sales are captured, a few are voided, some left to expire, and little comes back."""
-        captured_rupiah = total_rupiah(basket)
+        """The sale is in the state that `settling` names; what is not taken, or comes back, is its last line."""
         if settling is not Settling.AT_ONCE:
             self.pause(HANDING_OVER_SECONDS)
+        last_rupiah = basket[-1].amount
         repeat = Repeat.AFTERWARDS if CHANCE.random() < habits.SETTLING_REPEATED else Repeat.NEVER
         match settling:
-            case Settling.LEFT_OPEN:
-                return
+            case Settling.AT_ONCE | Settling.LEFT_OPEN:
+                pass
+            case Settling.CAPTURED:
+                self.capture(sale["id"], None, repeat)
+            case Settling.CAPTURED_IN_PART:
+                self.capture(sale["id"], total_rupiah(basket) - last_rupiah, repeat)
+            case Settling.REFUNDED_IN_PART:
+                self.capture(sale["id"], None)
+                self.pause(HANDING_OVER_SECONDS)
+                self.refund(sale["id"], last_rupiah, repeat)
             case Settling.VOIDED:
                 self.void(sale["id"], repeat)
-                return
-            case Settling.CAPTURED_IN_PART if len(basket) > 1:
-                captured_rupiah -= basket[-1].amount
-                self.capture(sale["id"], captured_rupiah, repeat)
-            case Settling.CAPTURED | Settling.CAPTURED_IN_PART:
-                self.capture(sale["id"], None, repeat)
-            case Settling.AT_ONCE:
-                pass
-        if CHANCE.random() < REFUNDED:
-            self.pause(PACKING_SECONDS)
-            self.refund(sale["id"], min(captured_rupiah, basket[0].amount))
+            case unreachable:
+                assert_never(unreachable)
 
-    def _mishap(self, basket: Basket) -> Basket | None:
-        """The basket as the cashier sends it first; None where nothing is wrong with it."""
+    def _mishap(self, card_number: str, basket: Basket) -> tuple[str, Basket] | None:
+        """Card number and basket as the cashier sends them first; None where nothing is wrong with them."""
         roll = CHANCE.random()
         for reason, part in habits.MISHAPS:
             roll -= part
-            if roll < 0 and reason is DeclineReason.PACKAGE_CAP_EXCEEDED:
-                return self.stall.with_too_much(basket, PACKAGE_RUPIAH, CHANCE)
-            if roll < 0 and reason is not DeclineReason.CARD_UNKNOWN:
-                return self.stall.with_mishap(basket, reason, CHANCE)
+            if roll >= 0:
+                continue
+            if reason is DeclineReason.CARD_UNKNOWN:
+                return _mistyped(card_number), basket
+            if reason is DeclineReason.PACKAGE_CAP_EXCEEDED:
+                return card_number, self.stall.with_too_much(basket, PACKAGE_RUPIAH, CHANCE)
+            return card_number, self.stall.with_mishap(basket, reason, CHANCE)
         return None
+
+
+def _mistyped(card_number: str) -> str:
+    """The last digit is wrong: no card has this number, since that digit checks the others."""
+    return f"{card_number[:-1]}{(int(card_number[-1]) + 1) % 10}"
 
 
 def drawn(choices: Sequence[tuple[T, float]]) -> T:

@@ -145,7 +145,7 @@ class Till(Caller):
             raise RescheduleTask
         return request.heard[0].document
 
-    def capture(self, authorisation_id: str, amount_rupiah: int | None, repeat: Repeat) -> Document:
+    def capture(self, authorisation_id: str, amount_rupiah: int | None, repeat: Repeat = Repeat.NEVER) -> Document:
         """The whole hold is posted, or so much of it."""
         body = {} if amount_rupiah is None else {"amount": amount_rupiah}
         return self._required(self._keyed(CAPTURE, f"/v1/authorizations/{authorisation_id}/captures", body), repeat)
@@ -154,9 +154,9 @@ class Till(Caller):
         body = {"reason": "Pembeli membatalkan"}
         return self._required(self._keyed(VOID, f"/v1/authorizations/{authorisation_id}/void", body), repeat)
 
-    def refund(self, authorisation_id: str, amount_rupiah: int) -> Document:
+    def refund(self, authorisation_id: str, amount_rupiah: int, repeat: Repeat) -> Document:
         body = {"amount": amount_rupiah, "reason": "Telur pecah"}
-        return self._required(self._keyed(REFUND, f"/v1/authorizations/{authorisation_id}/refunds", body))
+        return self._required(self._keyed(REFUND, f"/v1/authorizations/{authorisation_id}/refunds", body), repeat)
 
     def _request(self, call: Call, path: str, body: Document) -> Request:
         headers = {"Authorization": f"Bearer {self.key}", "Content-Type": "application/json"}

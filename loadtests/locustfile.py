@@ -18,7 +18,7 @@ from loadtests.journeys.busy_shop import BusyShop
 from loadtests.journeys.calls import NAMES
 from loadtests.journeys.first_of_the_month import FirstOfTheMonth
 from loadtests.journeys.shops_day import ShopsDay
-from loadtests.targets import judged, load_targets, print_table
+from loadtests.targets import is_passed, judged, load_targets, print_table, verdict_in_words
 
 JOURNEYS: Final = (ShopsDay, FirstOfTheMonth, BusyShop, BanksNight)
 TARGETS: Final = load_targets(
@@ -40,7 +40,7 @@ def the_run_is_judged(environment: Environment, **_: Any) -> None:
     played = [each.journey for each in JOURNEYS if each in environment.user_classes]
     rows = judged(environment.stats, TARGETS, played)
     broken = list(environment.runner.exceptions.values()) if environment.runner else []
-    passes = bool(rows) and all(row.passes for row in rows) and not broken
+    passes = is_passed(rows) and not broken
     environment.process_exit_code = 0 if passes else 1
 
     def tell(**_: Any) -> None:
@@ -50,6 +50,6 @@ def the_run_is_judged(environment: Environment, **_: Any) -> None:
         print_table(rows, console)
         for each in broken:
             console.print(f"A journey broke {each['count']} times: {each['msg']}", markup=False)
-        console.print("Every target was reached." if passes else "The run has failed.", style="bold")
+        console.print("The run has failed." if broken else verdict_in_words(rows), style="bold", soft_wrap=True)
 
     environment.events.quit.add_listener(tell)  # type: ignore[no-untyped-call]

@@ -3,6 +3,8 @@
 import tomllib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -16,7 +18,11 @@ if TYPE_CHECKING:
     from locust.stats import RequestStats, StatsEntry
 
 _MEDIAN, _TAIL = 0.5, 0.99
+TAIL_OF_MORE_THAN: Final = 100
+"""Requests: of so many or fewer, the 99th percentile is the slowest one."""
+_NONE: Final = "–"  # noqa: RUF001 - a dash, as tables have it
 _HEADINGS: Final = ("", "call", "requests", "rate/s", "p50 ms", "p99 ms", "errors")
+_CAPTION: Final = f"Up to {TAIL_OF_MORE_THAN} requests have no p99: their slowest is shown and not judged."
 
 
 class Target(BaseModel):
@@ -28,12 +34,21 @@ class Target(BaseModel):
     """Requests a second; where it is given, a call that never came has failed."""
     most_p50_ms: float | None = Field(default=None, gt=0)
     most_p99_ms: float | None = Field(default=None, gt=0)
-    most_errors: float = Field(default=0.0, ge=0, le=1)
-    """Of all requests, as a share."""
+    most_errors: Decimal = Field(default=Decimal(0), ge=0, le=1)
+    """Of all requests, as a share: of 390 a thousandth is none."""
 
 
 Targets = dict[str, dict[str, Target]]
 _TARGETS: Final = TypeAdapter(Targets)
+
+
+class Verdict(StrEnum):
+    """What is said of a call."""
+
+    REACHED = "pass"
+    FAIL = "FAIL"
+    NEVER_CAME = _NONE
+    """And no rate was asked: there is nothing to judge."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +59,7 @@ class Reached:
     rate: float = 0.0
     p50_ms: float = 0.0
     p99_ms: float = 0.0
-    errors: float = 0.0
+    errors: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,13 +79,15 @@ class Row:
     """In the order of the table's headings."""
 
     @property
-    def passes(self) -> bool:
-        return all(each.is_reached for each in self.figures)
+    def verdict(self) -> Verdict:
+        if not all(each.is_reached for each in self.figures):
+            return Verdict.FAIL
+        return Verdict.REACHED if self.requests else Verdict.NEVER_CAME
 
 
 def load_targets(path: Path, *, journeys: Iterable[str], calls: Iterable[str]) -> Targets:
     """The table; ValueError where it names a journey or call that does not exist, and so would never fail."""
-    targets = _TARGETS.validate_python(tomllib.loads(path.read_text(encoding="utf-8")))
+    targets = _TARGETS.validate_python(tomllib.loads(path.read_text(encoding="utf-8"), parse_float=Decimal))
     known, named = set(calls), {call for journey in targets.values() for call in journey}
     if wrong := sorted((targets.keys() - set(journeys)) | (named - known)):
         raise ValueError(f"{path} names no journey or call: {', '.join(wrong)}.")
@@ -87,16 +104,34 @@ def judged(stats: "RequestStats", targets: Targets, journeys: Iterable[str]) -> 
     ]
 
 
+def is_passed(rows: Sequence[Row]) -> bool:
+    """Something came, and nothing has failed."""
+    verdicts = {row.verdict for row in rows}
+    return Verdict.REACHED in verdicts and Verdict.FAIL not in verdicts
+
+
+def verdict_in_words(rows: Sequence[Row]) -> str:
+    """The whole run in a sentence, and a second one where a target had nothing to judge."""
+    if not is_passed(rows):
+        return "The run has failed."
+    never = [f"{row.journey} {row.call}" for row in rows if row.verdict is Verdict.NEVER_CAME]
+    if never:
+        return f"Every target of a call that came was reached. Never came: {', '.join(never)}."
+    return "Every target was reached."
+
+
 def print_table(rows: Sequence[Row], console: Console) -> None:
     """Each call with what it did and, behind it, what was asked."""
-    table = Table(*_HEADINGS, title="What the run reached, and what was asked")
+    table = Table(*_HEADINGS, title="What the run reached, and what was asked", caption=_CAPTION)
     for journey in dict.fromkeys(row.journey for row in rows):
         for row in (each for each in rows if each.journey == journey):
-            verdict = Text("pass", "green") if row.passes else Text("FAIL", "bold red")
             shown = [Text(each.text, "" if each.is_reached else "bold red") for each in row.figures]
-            table.add_row(verdict, f"{journey} {row.call}", str(row.requests), *shown)
+            table.add_row(Text(row.verdict, _STYLES[row.verdict]), f"{journey} {row.call}", str(row.requests), *shown)
         table.add_section()
     console.print(table)
+
+
+_STYLES: Final = {Verdict.REACHED: "green", Verdict.FAIL: "bold red", Verdict.NEVER_CAME: "yellow"}
 
 
 def _row(journey: str, call: str, reached: Reached, target: Target) -> Row:
@@ -107,12 +142,9 @@ def _row(journey: str, call: str, reached: Reached, target: Target) -> Row:
         requests=reached.requests,
         figures=(
             _at_least(reached.rate, target.least_rate),
-            _at_most(reached.p50_ms, target.most_p50_ms if came else None),
-            _at_most(reached.p99_ms, target.most_p99_ms if came else None),
-            Figure(
-                text=f"{reached.errors:.2%} ≤ {target.most_errors:.2%}",
-                is_reached=reached.errors <= target.most_errors,
-            ),
+            _at_most(reached.p50_ms, target.most_p50_ms) if came else _nothing(target.most_p50_ms),
+            _tail(reached, target.most_p99_ms) if came else _nothing(target.most_p99_ms),
+            _errors(reached, target.most_errors) if came else _nothing(None),
         ),
     )
 
@@ -129,11 +161,28 @@ def _at_most(figure: float, most: float | None) -> Figure:
     return Figure(text=f"{figure:.0f} ≤ {most:g}", is_reached=figure <= most)
 
 
+def _nothing(most: float | None) -> Figure:
+    """What was asked stays visible."""
+    return Figure(text=_NONE if most is None else f"{_NONE} ≤ {most:g}", is_reached=True)
+
+
+def _tail(reached: Reached, most_ms: float | None) -> Figure:
+    if reached.requests <= TAIL_OF_MORE_THAN:
+        return Figure(text=f"slowest {reached.p99_ms:.0f}", is_reached=True)
+    return _at_most(reached.p99_ms, most_ms)
+
+
+def _errors(reached: Reached, most_share: Decimal) -> Figure:
+    """So many, and how many the share allows of so many requests."""
+    most = int(most_share * reached.requests)
+    return Figure(text=f"{reached.errors} ≤ {most}", is_reached=reached.errors <= most)
+
+
 def _reached(entry: "StatsEntry") -> Reached:
     return Reached(
         requests=entry.num_requests,
         rate=entry.total_rps,
         p50_ms=entry.get_response_time_percentile(_MEDIAN),
         p99_ms=entry.get_response_time_percentile(_TAIL),
-        errors=entry.fail_ratio,
+        errors=entry.num_failures,
     )

@@ -4,6 +4,7 @@ import asyncio
 import csv
 import os
 import sys
+from decimal import Decimal
 from http import HTTPStatus
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,7 +18,7 @@ from authz_service.demo.plan import Settling
 from authz_service.enrolment.sandbox import SandboxTills
 from authz_service.serving import free_port
 from loadtests.journeys.calls import NAMES, PAGE, Answer, Request
-from loadtests.targets import Target, judged, load_targets
+from loadtests.targets import Target, Verdict, is_passed, judged, load_targets, verdict_in_words
 from tests.harm import Premises
 from tests.instances import instances
 from tests.losing_line import losing_line
@@ -55,7 +56,7 @@ async def test_every_journey_gets_its_answers_through_a_line_that_loses_one_in_f
         async with losing_line(one.world.base_url) as line:
             code, said = await a_run(line.base_url, premises.tills, tmp_path, seconds=10, targets=ON_A_LOSING_LINE)
         assert code == 0, said
-        assert "Every target was reached." in said
+        assert "Every target" in said
         assert {row["Error"] for row in rows_of(tmp_path / "run_failures.csv")} == {
             "CatchResponseError('no answer in time')"
         }
@@ -138,17 +139,19 @@ def test_what_a_journey_knows_of_its_answer_is_asked_too() -> None:
 
 # --- The table -------------------------------------------------------------------------------------------------------
 
-IN_TIME = Target(least_rate=5, most_p50_ms=20, most_p99_ms=100, most_errors=0.01)
+NEVER = Verdict.NEVER_CAME.value
+
+IN_TIME = Target(least_rate=5, most_p50_ms=20, most_p99_ms=100, most_errors=Decimal("0.29"))
 
 
 def a_run_of(**changes: Any) -> Any:
     """Locust's figures of a run in which one call came."""
-    figures = {"requests": 1000, "rate": 10.0, "p50": 10.0, "p99": 50.0, "errors": 0.0, **changes}
+    figures = {"requests": 1000, "rate": 10.0, "p50": 10.0, "p99": 50.0, "errors": 0, **changes}
     entry = SimpleNamespace(
         name="shops_day authorise",
         num_requests=figures["requests"],
         total_rps=figures["rate"],
-        fail_ratio=figures["errors"],
+        num_failures=figures["errors"],
         get_response_time_percentile=lambda part: figures["p50"] if part < 0.9 else figures["p99"],
     )
     return SimpleNamespace(entries={("shops_day authorise", "POST"): entry})
@@ -158,27 +161,53 @@ def a_run_of(**changes: Any) -> Any:
     ("run", "passes"),
     [
         ({}, True),
-        ({"rate": 5.0, "p50": 20.0, "p99": 100.0, "errors": 0.01}, True),
+        ({"rate": 5.0, "p50": 20.0, "p99": 100.0, "errors": 290}, True),
         ({"rate": 4.99}, False),
         ({"p50": 20.1}, False),
         ({"p99": 101.0}, False),
-        ({"errors": 0.011}, False),
+        ({"errors": 291}, False),
     ],
 )
 def test_each_figure_of_a_target_can_be_missed_by_itself(run: dict[str, float], passes: bool) -> None:
     (row,) = judged(a_run_of(**run), {"shops_day": {"authorise": IN_TIME}}, ["shops_day"])
-    assert row.passes is passes
+    assert row.verdict is (Verdict.REACHED if passes else Verdict.FAIL)
 
 
-def test_a_call_with_a_rate_that_never_came_has_failed_and_one_without_has_not() -> None:
+def test_a_call_with_a_rate_that_never_came_has_failed_and_one_without_is_not_judged() -> None:
     targets = {"shops_day": {"authorise": IN_TIME, "capture": IN_TIME, "void": Target(most_p99_ms=1)}}
     rows = judged(a_run_of(), targets, ["shops_day"])
-    assert {row.call: row.passes for row in rows} == {"authorise": True, "capture": False, "void": True}
+    assert {row.call: str(row.verdict) for row in rows} == {"authorise": "pass", "capture": "FAIL", "void": NEVER}
+    assert [figure.text for figure in rows[2].figures] == ["0.00", NEVER, f"{NEVER} ≤ 1", NEVER]
+
+
+def test_what_never_came_is_named_at_the_end_and_nothing_at_all_is_no_pass() -> None:
+    asked = {"shops_day": {"authorise": IN_TIME, "void": Target(most_p99_ms=1)}}
+    rows = judged(a_run_of(), asked, ["shops_day"])
+    assert verdict_in_words(rows) == "Every target of a call that came was reached. Never came: shops_day void."
+    assert verdict_in_words(rows[:1]) == "Every target was reached."
+    assert not is_passed(rows[1:])
+    assert not is_passed([])
 
 
 def test_a_call_without_a_target_must_not_fail_once() -> None:
-    assert [row.passes for row in judged(a_run_of(), {}, ["shops_day"])] == [True]
-    assert [row.passes for row in judged(a_run_of(errors=0.001), {}, ["shops_day"])] == [False]
+    assert [row.verdict for row in judged(a_run_of(), {}, ["shops_day"])] == [Verdict.REACHED]
+    assert [row.verdict for row in judged(a_run_of(errors=1), {}, ["shops_day"])] == [Verdict.FAIL]
+
+
+def test_a_share_of_errors_is_shown_as_the_number_it_allows() -> None:
+    a_thousandth = {"shops_day": {"authorise": Target(most_errors=Decimal("0.001"))}}
+    for requests, errors, text in ((390, 0, "0 ≤ 0"), (390, 1, "1 ≤ 0"), (3000, 3, "3 ≤ 3")):
+        (row,) = judged(a_run_of(requests=requests, errors=errors), a_thousandth, ["shops_day"])
+        assert (row.figures[-1].text, row.requests) == (text, requests)
+        assert (row.verdict is Verdict.REACHED) == (errors != 1)
+
+
+def test_up_to_a_hundred_requests_have_a_slowest_one_and_no_p99() -> None:
+    asked = {"shops_day": {"authorise": Target(most_p99_ms=40)}}
+    (few,) = judged(a_run_of(requests=100), asked, ["shops_day"])
+    (more,) = judged(a_run_of(requests=101), asked, ["shops_day"])
+    assert (few.figures[2].text, few.verdict) == ("slowest 50", Verdict.REACHED)
+    assert (more.figures[2].text, more.verdict) == ("50 ≤ 40", Verdict.FAIL)
 
 
 def test_a_journey_that_was_not_played_is_not_asked_for() -> None:

@@ -4,6 +4,7 @@ import asyncio
 import csv
 import os
 import sys
+from dataclasses import replace
 from decimal import Decimal
 from http import HTTPStatus
 from pathlib import Path
@@ -31,9 +32,9 @@ ON_A_LOSING_LINE = (
         f"[{journey}]\n"
         + "".join(f"{call} = {{ most_errors = 1.0 }}\n" for call in ("capture", "void", "refund", "decline"))
         + "authorise = { most_errors = 1.0, least_rate = 0.1 }\n"
-        for journey in JOURNEYS[:3]
+        for journey in JOURNEYS
     )
-    + "[banks_night]\npage = { least_rate = 0.1 }\nexplanation = { least_rate = 0.1 }\n"
+    + "page = { least_rate = 0.1 }\nexplanation = { least_rate = 0.1 }\n"
 )
 """Of calls that come seldom, one lost answer may be half."""
 EVERY_SETTLING = Path(__file__).with_name("every_settling.py")
@@ -77,6 +78,19 @@ async def test_every_settling_of_the_demo_is_played_to_its_end(premises: Premise
         await world.books_balance()
     came = [(each["status"], each["captured_amount"], each["refunded_amount"]) for each in reversed(page["data"])]
     assert came == [amounts for basket in (0, 1) for amounts in (SETTLED[settling][basket] for settling in Settling)]
+
+
+async def test_the_banks_night_has_its_work_on_fresh_books_and_again_when_no_package_is_left(
+    premises: Premises, tmp_path: Path
+) -> None:
+    """One family has two packages: the first run uses them up, and in the second one everything is declined."""
+    tills = replace(premises.tills, cards=premises.tills.cards[:1])
+    targets = "[banks_night]\npage = { least_rate = 0.3 }\nexplanation = { least_rate = 0.3 }\n"
+    async with premises.service() as world:
+        for _ in range(2):
+            code, said = await a_run(world.base_url, tills, tmp_path, "BanksNight", seconds=5, targets=targets)
+            assert code == 0, said
+        assert "banks_night capture" not in said
 
 
 async def test_a_service_that_is_not_there_fails_the_run(premises: Premises, tmp_path: Path) -> None:

@@ -11,14 +11,42 @@ from urllib.parse import urlencode
 from locust import constant, task
 from locust.env import Environment
 
+from authz_service.demo.goods import Size
+from authz_service.demo.plan import Repeat
 from loadtests.journeys.calls import EXPLANATION, PAGE, Document
-from loadtests.journeys.people import operator_key
+from loadtests.journeys.counter import PACKAGE_RUPIAH, Counter
+from loadtests.journeys.people import CHANCE, FAMILIES, operator_key
 from loadtests.journeys.till import Caller
 
 PAGE_LIMIT: Final = 100
 BETWEEN_ROUNDS_SECONDS: Final = 2.0
+SALES_A_ROUND: Final = 3
 EXPLAINED_AT_MOST: Final = 200
 """In one round; the others wait for the next one."""
+
+
+class LateShop(Counter):
+    """A shop that still sells while the batch is at work: without it fresh books have nothing to explain, and books
+    that were explained have nothing new. The batch has it trade between two rounds, so nobody takes time over it."""
+
+    abstract = True
+    journey = "banks_night"
+
+    def __init__(self, environment: Environment) -> None:
+        # Locust tells its own users only.
+        self.host = environment.host
+        super().__init__(environment)
+        self._held: list[str] = []
+
+    def trades(self) -> None:
+        """What was held is captured, and some more is held, or declined where a family has no package left."""
+        while self._held:
+            self.capture(self._held.pop(), None)
+        for _ in range(SALES_A_ROUND):
+            basket = self.stall.basket(Size.SMALL, PACKAGE_RUPIAH, CHANCE)
+            sale = self.authorise(next(FAMILIES).card_number, basket, capture=False, repeat=Repeat.NEVER)
+            if sale["decision"] == "approved":
+                self._held.append(sale["id"])
 
 
 class BanksNight(Caller):
@@ -31,15 +59,15 @@ class BanksNight(Caller):
     def __init__(self, environment: Environment) -> None:
         super().__init__(environment)
         self.key = operator_key()
+        self._shop = LateShop(environment)
         self._known: dict[str, Document] = {}
         """Each authorisation as it was when it was read the last time."""
 
     @task
     def reconcile(self) -> None:
-        newest = self._page(limit=1)["data"]
-        if not newest:
-            return
-        day = datetime.fromisoformat(newest[0]["created_at"])
+        self._shop.trades()
+        newest = self._page(limit=1)["data"][0]
+        day = datetime.fromisoformat(newest["created_at"])
         midnight = datetime.combine(day, time(), tzinfo=day.tzinfo)
         changed = [each for each in self._listed(midnight) if self._known.get(each["id"]) != each]
         for each in changed[:EXPLAINED_AT_MOST]:

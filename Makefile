@@ -74,7 +74,7 @@ docs: .venv/installed
 
 # One journey after the other, also when one has failed.
 load: .venv/installed
-	@failed=; for journey in $(JOURNEYS); do echo "$$journey, $(USERS) users, $(RUN_TIME):"; \
+	@failed=; for journey in $(JOURNEYS); do echo "$$journey, $(RUN_TIME):"; \
 	$(LOCUST) --headless --only-summary --loglevel WARNING --users $(USERS) --spawn-rate $(USERS) \
 		--run-time $(RUN_TIME) $(ARGS) $$journey || failed="$$failed $$journey"; done; \
 	test -z "$$failed" || { echo "Targets were missed by:$$failed" >&2; exit 1; }

@@ -31,6 +31,21 @@ WIDTH: Final = 140
 """Of a table that goes to a file or a pipe."""
 
 
+@events.init.add_listener  # type: ignore[untyped-decorator]
+def say_who_plays(environment: Environment, **_: Any) -> None:
+    """Said when all are there: locust plays fewer than `--users` where a journey has its own number."""
+    if isinstance(environment.runner, WorkerRunner):
+        return
+
+    def say(**_: Any) -> None:
+        counts = environment.runner.target_user_classes_count if environment.runner else {}
+        for each in JOURNEYS:
+            if count := counts.get(each.__name__):
+                print(f"{each.__name__}: {count} x {each.people}", flush=True)
+
+    environment.events.spawning_complete.add_listener(say)  # type: ignore[no-untyped-call]
+
+
 @events.quitting.add_listener  # type: ignore[untyped-decorator]
 def the_run_is_judged(environment: Environment, **_: Any) -> None:
     """Exit code 1 where a target was missed or a journey broke; the table comes last of all that locust prints."""

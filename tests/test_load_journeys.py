@@ -71,7 +71,7 @@ async def test_every_settling_of_the_demo_is_played_to_its_end(premises: Premise
     """A basket of three lines in every way, then one of a single line, of which no part can be taken."""
     assert {settling for settling, _ in habits.SETTLINGS} == set(Settling) == SETTLED.keys()
     async with premises.service() as world:
-        environment = {"AUTHZ_TILLS": str(premises.tills.write(tmp_path))}
+        environment = {"AUTHZ_TILLS": str(premises.tills.write(tmp_path)), "AUTHZ_TIMES_AS_FAST": "1000"}
         code, said = await locust(EVERY_SETTLING, world.base_url, "--run-time", "30s", environment=environment)
         assert code == 0, said
         page = await get(world, "/v1/authorizations?limit=100", by=operators_key(world))
@@ -90,6 +90,7 @@ async def test_the_banks_night_has_its_work_on_fresh_books_and_again_when_no_pac
         for _ in range(2):
             code, said = await a_run(world.base_url, tills, tmp_path, "BanksNight", seconds=5, targets=targets)
             assert code == 0, said
+            assert "BanksNight: 1 x batch" in said
         assert "banks_night capture" not in said
 
 

@@ -53,6 +53,7 @@ class BanksNight(Caller):
     """One batch, round after round: every page of the business day, then each authorisation that is not as it was."""
 
     journey = "banks_night"
+    people = "batch that reads what one late shop sells"
     fixed_count = 1
     wait_time = constant(BETWEEN_ROUNDS_SECONDS)
 

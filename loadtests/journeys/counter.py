@@ -11,14 +11,11 @@ from authz_service.demo import habits
 from authz_service.demo.goods import Basket, Size, total_rupiah
 from authz_service.demo.plan import IN_PART, Repeat, Settling
 from loadtests.journeys.calls import Document
+from loadtests.journeys.pace import HANDING_OVER_SECONDS, PACKING_SECONDS, Seconds, played
 from loadtests.journeys.people import CHANCE, stall_of
 from loadtests.journeys.till import Till, declined
 
 T = TypeVar("T")
-PACKING_SECONDS: Final = (1.0, 4.0)
-"""The cashier reads the basket in and the family looks for its card."""
-HANDING_OVER_SECONDS: Final = (0.5, 2.0)
-"""Between the answer and the capture."""
 PACKAGE_RUPIAH: Final = 300_000
 """What families try for where a programme has no limit."""
 
@@ -52,9 +49,9 @@ class Counter(Till):
         if sale["decision"] == "approved":
             self._settles(sale, basket, settling)
 
-    def pause(self, seconds: tuple[float, float]) -> None:
-        """People take their time."""
-        gevent.sleep(CHANCE.uniform(*seconds))
+    def pause(self, seconds: Seconds) -> None:
+        """People have taken their time."""
+        gevent.sleep(CHANCE.uniform(*played(seconds)))
 
     def repeat(self) -> Repeat:
         return drawn(habits.REPEATS)

@@ -1,6 +1,7 @@
 """A shop's day: it opens, families come most often in the morning and late afternoon, it closes.
 
-A day passes in a minute, but not what people do at the counter: only the waiting for the next customer is cut short.
+A day passes in a minute. What people do at the counter has the pace of the other journeys (`pace.py`), which is slower
+than that: only the waiting for the next customer is cut so short.
 """
 
 import os
@@ -28,6 +29,7 @@ class ShopsDay(Counter):
     """One shop, day after day: it sells, mostly captures, sometimes voids or refunds, and is asked what is left."""
 
     journey = "shops_day"
+    people = "shop with one till"
     wait_time = constant(0)
 
     def __init__(self, environment: Environment) -> None:

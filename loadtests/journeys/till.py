@@ -58,6 +58,8 @@ class Caller(FastHttpUser):
 
     abstract = True
     journey: ClassVar[str]
+    people: ClassVar[str]
+    """Who one user of locust is."""
     key: str
     network_timeout = connection_timeout = ANSWER_SECONDS
 

@@ -131,7 +131,7 @@ SELECT beneficiary_id FROM still
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
     """What the record statement does with the rows of one kind: `columns` (name and type) are theirs, `{rows}` is
-    the table that they make, called r, and `{ids}` the second column as an array."""
+    the table that they make, called r; `{ids}` is the second column as an array, `{principals}` the third."""
 
     columns: str
     query: str
@@ -246,7 +246,7 @@ PARTS: Final[Mapping[str, Part]] = {
           SET reversal_answer = r.answer
          FROM {rows} JOIN still USING (beneficiary_id)
         WHERE k.programme_id = $1 AND k.principal_id = r.principal_id AND k.key_digest = r.key_digest
-          AND k.key_digest = ANY ({ids}) AND k.reversal_answer IS NULL""",
+          AND k.key_digest = ANY ({ids}) AND k.principal_id = ANY ({principals}) AND k.reversal_answer IS NULL""",
     ),
     "tombstones_met": Part(
         columns="beneficiary_id text, key_digest bytea, principal_id text, stan text, terminal_time timestamptz",
@@ -255,7 +255,7 @@ PARTS: Final[Mapping[str, Part]] = {
           SET stan = r.stan, terminal_time = r.terminal_time
          FROM {rows} JOIN still USING (beneficiary_id)
         WHERE k.programme_id = $1 AND k.principal_id = r.principal_id AND k.key_digest = r.key_digest
-          AND k.key_digest = ANY ({ids}) AND k.stan IS NULL""",
+          AND k.key_digest = ANY ({ids}) AND k.principal_id = ANY ({principals}) AND k.stan IS NULL""",
     ),
 }
 """In the order of their columns in the statement."""
@@ -272,7 +272,9 @@ def record_statement(kinds: tuple[str, ...]) -> str:
     for kind in kinds:
         part = PARTS[kind]
         rows, end = _rows("r", part.columns, used)
-        parts.append(f",\n     {kind} AS ({part.query.format(rows=rows, ids=f'${used + 2}')})")
+        parts.append(
+            f",\n     {kind} AS ({part.query.format(rows=rows, ids=f'${used + 2}', principals=f'${used + 3}')})"
+        )
         used = end
     return _RECORD.format(seen=seen, parts="".join(parts))
 

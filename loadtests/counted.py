@@ -1,6 +1,7 @@
 """What the service has counted itself: `/metrics` before and after says what its answers were, and in what batches."""
 
 import re
+from collections.abc import Collection
 from http.client import HTTPConnection
 from typing import Final
 
@@ -13,6 +14,7 @@ REFUSALS_OF_GOODS: Final = f'authz_decisions_total{{reason="{DeclineReason.CATEG
 CAPTURES: Final = 'authz_http_requests_total{call="capture",status="201"}'
 BALANCES: Final = 'authz_http_requests_total{call="balance_inquiry",status="200"}'
 REPLAYS: Final = "authz_replays_total"
+_SAID: Final = re.compile(r"authz_decisions_total\{.*\}|authz_replays_total")
 _ANSWERED: Final = re.compile(r'authz_http_requests_total\{.*status="(?P<status>[0-9]+)".*\}')
 _BATCHED: Final = "authz_batch_requests_sum"
 _BATCHES: Final = "authz_batch_requests_count"
@@ -45,6 +47,22 @@ def refused(added: Counted) -> dict[str, int]:
         if value and (match := _ANSWERED.fullmatch(name)) and not match["status"].startswith("2"):
             found[match["status"]] = found.get(match["status"], 0) + round(value)
     return found
+
+
+def not_meant(added: Counted, meant: Collection[str]) -> int:
+    """How many decisions had another reason than those meant, and how many answers had been given before."""
+    return round(sum(value for name, value in added.items() if _SAID.fullmatch(name) and name not in meant))
+
+
+def astray(added: Counted, meant: Collection[str], *, answered: int) -> int:
+    """Of so many answers that were 2xx, how many were not what was meant; no name means nothing to compare with.
+
+    Other decisions are counted as such. What is no decision (a capture, a balance) can only be missing: there the
+    answers that were under way when the shot ended, which the service has counted as well, may hide a few.
+    """
+    if not meant:
+        return 0
+    return max(not_meant(added, meant), answered - round(sum(added.get(name, 0.0) for name in meant)), 0)
 
 
 def batch_mean(added: Counted) -> float:

@@ -8,7 +8,7 @@ from time import sleep
 from typing import Final
 
 from loadtests import shots
-from loadtests.counted import APPROVALS, batch_mean, counted, refused, since
+from loadtests.counted import APPROVALS, astray, batch_mean, counted, refused, since
 from loadtests.kinds import EMPTY, REPLAY, TPC_B, Kind, Streets
 from loadtests.processes import child_named, cpu_seconds
 from loadtests.scene import Scene
@@ -40,7 +40,7 @@ class Measure:
     refused: dict[str, int]
     """By status, as the service counted them; those that were under way at the end as well."""
     astray: int
-    """Answers that were 2xx and yet not what was meant: a decline where an approval was due, say."""
+    """Answers that were 2xx and yet not what was meant (`counted.astray`): a decline where an approval was due, say."""
 
     @property
     def errors(self) -> int:
@@ -87,7 +87,6 @@ class Measuring:
         added = since(before, counted(self.scene.service_port))
         if kind is not REPLAY and shot.requests > written * (2 if kind.captures else 1):
             raise ShotMissedError(f"{kind.name}: more was answered than the {written} requests that were written")
-        as_meant = sum(added.get(name, 0.0) for name in kind.counts) if kind.counts else shot.requests
         return Measure(
             kind=kind.name,
             round=number,
@@ -97,7 +96,7 @@ class Measuring:
             cpu_us_per_request=_per_request(cost, shot),
             batch_mean=0.0 if kind is EMPTY else batch_mean(added),
             refused=refused(added),
-            astray=max(0, shot.requests - shot.errors - round(as_meant)),
+            astray=astray(added, kind.counts, answered=shot.requests - shot.errors),
         )
 
     def measure_tpc_b(

@@ -12,7 +12,7 @@ from authz_service.ledger.audit import Finding
 from authz_service.ledger.invariants import INVARIANTS
 from loadtests import guard
 from loadtests.bars import Bar, bars, peak_per_second
-from loadtests.counted import batch_mean, refused, samples, since
+from loadtests.counted import APPROVALS, BALANCES, CAPTURES, REPLAYS, astray, batch_mean, refused, samples, since
 from loadtests.kinds import AUTHORISE, EMPTY, TPC_B
 from loadtests.measures import Measure
 from loadtests.percentiles import percentile
@@ -151,6 +151,30 @@ def test_what_was_refused_is_told_by_status_over_all_calls() -> None:
     counts = {f'{head}{{call="capture",status="503"}}': 2.0, f'{head}{{call="authorise",status="503"}}': 3.0}
     counts |= {f'{head}{{call="authorise",status="201"}}': 9.0, f'{head}{{call="authorise",status="429"}}': 0.0}
     assert refused(counts) == {"503": 5}
+
+
+DECLINES = 'authz_decisions_total{reason="monthly_cap_exceeded"}'
+
+
+@pytest.mark.parametrize(
+    ("added", "meant", "answered", "is_"),
+    [
+        ({APPROVALS: 100}, (APPROVALS,), 100, 0),
+        # What was under way when the shot ended is counted by the service alone, and hides no decline.
+        ({APPROVALS: 160, DECLINES: 3}, (APPROVALS,), 100, 3),
+        # Of a request file that began anew.
+        ({APPROVALS: 160, REPLAYS: 5}, (APPROVALS,), 100, 5),
+        ({APPROVALS: 90}, (APPROVALS,), 100, 10),
+        ({REPLAYS: 100, APPROVALS: 2}, (REPLAYS,), 100, 2),
+        ({APPROVALS: 50, CAPTURES: 48}, (APPROVALS, CAPTURES), 100, 2),
+        ({BALANCES: 100, APPROVALS: 0}, (BALANCES,), 100, 0),
+        ({}, (), 100, 0),
+    ],
+)
+def test_a_decision_that_was_not_meant_is_counted_whatever_else_was_under_way(
+    added: dict[str, float], meant: tuple[str, ...], answered: int, is_: int
+) -> None:
+    assert astray(added, meant, answered=answered) == is_
 
 
 def test_the_mean_of_no_batches_is_zero() -> None:

@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
@@ -16,7 +17,7 @@ from authz_service.ledger.audit import Finding, check, render, summary
 from loadtests.bars import AT_CONNECTIONS, bars, peak_per_second
 from loadtests.families import PROGRAMME
 from loadtests.kinds import AUTHORISE, CROWDED, EMPTY, EVERYWHERE, Kind, Streets
-from loadtests.machine import machine_facts
+from loadtests.machine import NotDurableError, disturbances, machine_facts
 from loadtests.measures import Measure, Measuring
 from loadtests.report import Run, console, show, show_bars, write
 from loadtests.scene import Scene, scene
@@ -55,7 +56,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a minute, for whoever works on the harness: no figures")
     quick = parser.parse_args().quick
-    run = bench(QUICK if quick else WHOLE)
+    try:
+        run = bench(QUICK if quick else WHOLE)
+    except NotDurableError as refused:
+        sys.exit(str(refused))
     show(run.measures)
     show_bars(bars(run.measures))
     if run.is_void:
@@ -63,6 +67,8 @@ def main() -> None:
     console.print(f"{summary(run.findings)} Checked in {run.audit_seconds:.0f} s.", highlight=False)
     file = write(run, RESULTS, "quick" if quick else "bench")
     console.print(f"Sent by {run.generator}. Written to {file}.", markup=False, highlight=False, soft_wrap=True)
+    for each in run.disturbed:
+        console.print(f"This run is marked: {each}.", style="bold red", highlight=False)
     if run.errors:
         by_status = ", ".join(f"{number} x {status}" for status, number in sorted(run.refused.items()))
         said = f"This run is marked: {run.errors} answers were not what was meant ({by_status or 'none refused'})."
@@ -73,6 +79,7 @@ def main() -> None:
 
 def bench(plan: Plan) -> Run:
     """All that the plan says is measured, and the books are checked."""
+    load_average = os.getloadavg()  # before the enrolment, which is work of our own
     DATA_DIR.mkdir(parents=True, exist_ok=True)
     began_at, since = datetime.now(UTC), monotonic_seconds()
 
@@ -81,7 +88,13 @@ def bench(plan: Plan) -> Run:
 
     say(f"servers, {FAMILIES} families, the service, the empty endpoint")
     with scene(DATA_DIR, FAMILIES) as all_up:
-        machine = asyncio.run(machine_facts(all_up))
+        machine = asyncio.run(
+            machine_facts(
+                database_url=all_up.families.database_url,
+                redis_url=all_up.servers.redis_url,
+                load_average=load_average,
+            )
+        )
         measuring = Measuring(all_up, Streets.of(all_up.families, f"{began_at:%Y%m%d%H%M%S}"), DATA_DIR, WRK)
         tpc_b = TpcB(all_up.servers, DATA_DIR)
         say("warming up")
@@ -96,7 +109,8 @@ def bench(plan: Plan) -> Run:
     return Run(
         began_at=began_at,
         plan=asdict(plan),
-        machine=machine,
+        machine={**machine, "families": len(all_up.families.cards), "tills": len(all_up.families.spread)},
+        disturbed=disturbances(load_average),
         generator=f"{machine['wrk']}; at a rate by loadtests/driver.py" if WRK else "loadtests/driver.py",
         measures=measures,
         findings=findings,

@@ -3,6 +3,7 @@
 import os
 import platform
 import subprocess
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
@@ -11,7 +12,6 @@ import asyncpg
 import redis
 
 from authz_service.settings import Settings
-from loadtests.scene import Scene
 from loadtests.shots import WRK
 
 PACKAGES: Final = ("fastapi", "starlette", "pydantic", "uvicorn", "uvloop", "httptools", "asyncpg", "redis", "orjson")
@@ -22,33 +22,51 @@ POSTGRES_SETTINGS: Final = (
 )
 
 
+QUIET_LOAD: Final = 0.5
+"""A load average above it is somebody else's work on the same cores."""
+
+
 class NotDurableError(RuntimeError):
     """PostgreSQL may lose what it has confirmed: nothing that is measured so counts."""
 
 
-async def machine_facts(scene: Scene) -> dict[str, Any]:
+Load = tuple[float, float, float]
+"""Of the last one, five and fifteen minutes, read before the run does anything itself."""
+
+
+def disturbances(load_average: Load) -> list[str]:
+    """Why a run on this machine says less than it seems to."""
+    if load_average[0] <= QUIET_LOAD:
+        return []
+    return [f"the load average was {load_average[0]:.1f} when the run began, more than {QUIET_LOAD}"]
+
+
+async def machine_facts(*, database_url: str, redis_url: str, load_average: Load) -> dict[str, Any]:
     """NotDurableError, if a commit would not be on the disk when it returns."""
-    postgres = await _postgres(scene.families.database_url)
-    if any(postgres[name] != "on" for name in DURABILITY):
-        raise NotDurableError(f"PostgreSQL is not durable: {postgres}")
+    postgres = await _postgres(database_url)
+    require_durable(postgres)
     return {
         "cores": len(os.sched_getaffinity(0)),
         "cpu": _line_of("/proc/cpuinfo", "model name"),
         "memory": _line_of("/proc/meminfo", "MemTotal"),
         "kernel": platform.release(),
         "system": platform.freedesktop_os_release().get("PRETTY_NAME", ""),
-        "load_average_at_start": os.getloadavg(),
+        "load_average_at_start": load_average,
         "python": platform.python_version(),
         "packages": {name: version(name) for name in PACKAGES},
         "postgres": postgres,
-        "valkey": _valkey(scene.servers.redis_url),
+        "valkey": _valkey(redis_url),
         "wrk": _said((WRK, "-v")).split(" Copyright")[0] if WRK else None,
         "commit": _said(("git", "rev-parse", "HEAD")),
         "changed_since": _said(("git", "status", "--porcelain", "--untracked-files=no")).splitlines(),
         "settings": Settings().model_dump(mode="json", exclude={"database_url", "redis_url", "root_key"}),
-        "families": len(scene.families.cards),
-        "tills": len(scene.families.spread),
     }
+
+
+def require_durable(postgres: Mapping[str, str]) -> None:
+    """NotDurableError, unless a commit waits for the disk and a page that was half written can be mended."""
+    if missing := [f"{name} is {postgres[name]}" for name in DURABILITY if postgres[name] != "on"]:
+        raise NotDurableError(f"PostgreSQL is not durable: {', '.join(missing)}.")
 
 
 async def _postgres(url: str) -> dict[str, str]:

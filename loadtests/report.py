@@ -29,6 +29,8 @@ class Run:
     began_at: datetime
     plan: dict[str, Any]
     machine: dict[str, Any]
+    disturbed: Sequence[str]
+    """Why its figures are not to be quoted, though nothing was wrong with the answers."""
     generator: str
     measures: Sequence[Measure]
     findings: Sequence[Finding]
@@ -77,6 +79,7 @@ def document(run: Run) -> dict[str, Any]:
         "began_at": run.began_at.isoformat(timespec="seconds"),
         "void": run.is_void,
         "errors": run.errors,
+        "disturbed": run.disturbed,
         "generator": run.generator,
         "plan": run.plan,
         "machine": run.machine,

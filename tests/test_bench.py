@@ -14,6 +14,7 @@ from loadtests import guard
 from loadtests.bars import Bar, bars, peak_per_second
 from loadtests.counted import APPROVALS, BALANCES, CAPTURES, REPLAYS, astray, batch_mean, refused, samples, since
 from loadtests.kinds import AUTHORISE, EMPTY, TPC_B
+from loadtests.machine import DURABILITY, NotDurableError, disturbances, require_durable
 from loadtests.measures import Measure
 from loadtests.percentiles import percentile
 from loadtests.report import Run, document
@@ -192,6 +193,7 @@ def a_run(*, violations: int = 0, astray: int = 0) -> Run:
         began_at=datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC),
         plan={"rounds": 1},
         machine={"cores": 2},
+        disturbed=[],
         generator="wrk",
         measures=[measure, a_measure(EMPTY.name, 500.0)],
         findings=[Finding(invariant=INVARIANTS[0], violations=violations, examples=("a rupiah",) * violations)],
@@ -202,7 +204,7 @@ def a_run(*, violations: int = 0, astray: int = 0) -> Run:
 def test_the_file_has_every_raw_figure_and_what_is_said_of_them() -> None:
     written = orjson.loads(orjson.dumps(document(a_run())))
     assert set(written) == {
-        *("began_at", "void", "errors", "generator", "plan", "machine", "bars", "books", "measures"),
+        *("began_at", "void", "errors", "disturbed", "generator", "plan", "machine", "bars", "books", "measures"),
     }
     assert set(written["measures"][0]) == {
         *("kind", "round", "connections", "asked_per_second", "shot", "cpu_us_per_request", "batch_mean", "astray"),
@@ -217,6 +219,19 @@ def test_a_run_with_broken_books_is_void_and_says_what_broke() -> None:
     written = document(a_run(violations=2))
     assert written["void"]
     assert written["books"]["broken"] == {INVARIANTS[0].sentence: ("a rupiah", "a rupiah")}
+
+
+@pytest.mark.parametrize("setting", DURABILITY)
+def test_a_server_that_may_lose_what_it_confirmed_is_not_measured(setting: str) -> None:
+    durable = dict.fromkeys(DURABILITY, "on")
+    require_durable(durable)
+    with pytest.raises(NotDurableError, match=f"not durable: {setting} is off"):
+        require_durable({**durable, setting: "off"})
+
+
+def test_a_run_beside_somebody_elses_work_is_marked() -> None:
+    assert disturbances((0.5, 4.0, 4.0)) == []
+    assert disturbances((0.77, 0.0, 0.0)) == ["the load average was 0.8 when the run began, more than 0.5"]
 
 
 def test_an_answer_that_is_not_the_one_meant_is_an_error() -> None:

@@ -17,7 +17,7 @@ from authz_service.ledger.audit import Finding, check, render, summary
 from loadtests.bars import AT_CONNECTIONS, bars, peak_per_second
 from loadtests.families import PROGRAMME
 from loadtests.kinds import AUTHORISE, CROWDED, EMPTY, EVERYWHERE, Kind, Streets
-from loadtests.machine import NotDurableError, disturbances, machine_facts
+from loadtests.machine import NotDurableError, disturbances, generator, machine_facts
 from loadtests.measures import Measure, Measuring
 from loadtests.report import Run, console, show, show_bars, write
 from loadtests.scene import Scene, scene
@@ -111,7 +111,7 @@ def bench(plan: Plan) -> Run:
         plan=asdict(plan),
         machine={**machine, "families": len(all_up.families.cards), "tills": len(all_up.families.spread)},
         disturbed=disturbances(load_average),
-        generator=f"{machine['wrk']}; at a rate by loadtests/driver.py" if WRK else "loadtests/driver.py",
+        generator=f"{generator(machine)}; at a rate by loadtests/driver.py" if WRK else generator(machine),
         measures=measures,
         findings=findings,
         audit_seconds=audit_seconds,

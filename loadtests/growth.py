@@ -2,53 +2,49 @@
 
 For each size a database is filled (`books.py`). Then, round by round, every size is asked for fresh approved purchases
 of random cards of all families, and so is the empty endpoint: what the machine does to one it does to all. At the end
-the books are checked, in full and from the last checkpoint. A run whose books are not in order is void.
+the books are checked, in full and from the last checkpoint. A run with another answer than a new approval, or whose
+books are not in order, is void.
 """
 
 import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
-from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
 from random import Random
-from statistics import median
-from time import monotonic
+from time import monotonic, sleep
 from typing import Annotated, Final
 
 import asyncpg
-import orjson
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from authz_service.embedded import Servers, embedded_servers
 from authz_service.ledger.audit import check, check_since, summary
 from authz_service.serving import free_port, served
-from loadtests.books import PROGRAMME, Books, Made, Size, execute, fill, fitting, is_there, opened
+from loadtests.bars import AT_CONNECTIONS
+from loadtests.books import PROGRAMME, Books, DiskTooSmallError, Size, execute, fill, fitting, is_there, opened
+from loadtests.counted import APPROVALS, astray, counted, since
 from loadtests.families import url_of
-from loadtests.growth_facts import Disk, Memory, disk_of, machine, memory_of, servers_of
-from loadtests.machine import POSTGRES_SETTINGS
+from loadtests.growth_facts import Disk, disk_of, memory_of, servers_of, wal_position, written_whole
+from loadtests.growth_report import Checked, Grown, GrowthRun, Round, console, show, write
+from loadtests.machine import NotDurableError, disturbances, generator, machine_facts
+from loadtests.measures import SETTLING_SECONDS
 from loadtests.scene import START_SECONDS, STOP_SECONDS, empty_endpoint
 from loadtests.shots import Shot, as_fast_as_it_answers
-from loadtests.traffic import PERMITTED, Traffic, write
+from loadtests.traffic import PERMITTED, Traffic
+from loadtests.traffic import write as write_requests
 
 RESULTS: Final = Path(__file__).parent / "results"
-CONNECTIONS: Final = 64
 WARM_UP_SECONDS: Final = 3.0
 REQUESTS_A_SECOND: Final = 9_000
 """So many are written for each second of a shot: more than any machine here answers, so that none is sent twice."""
 COPIED_UP_TO: Final = 100_000
 """Books of so many families are copied for each round: else their families would soon have bought more than others."""
 RECENT: Final = 2_000
-"""So many authorisations are new for the check that goes on from a checkpoint."""
-QUIET_LOAD: Final = 0.5
-"""A load average above it is somebody else's work on the same cores."""
-LEAST_RATE: Final = 0.9
-MOST_P99: Final = 1.3
+"""So many authorisations are new for the check that goes on from a checkpoint; it begins a margin before them."""
 LOADING: Final = {"fsync": "off", "full_page_writes": "off", "max_wal_size": "8GB", "checkpoint_timeout": "30min"}
 """Of the server while the books are filled, and only then."""
 _SOLD_FROM: Final = """
@@ -62,57 +58,6 @@ _RECENT: Final = """
 -- When the last so many authorisations began.
 SELECT created_at FROM authorisation WHERE programme_id = $1 ORDER BY authorisation_id DESC OFFSET $2 LIMIT 1
 """
-_SETTINGS: Final = "SELECT name, current_setting(name) AS value FROM unnest($1::text[]) AS name"
-console = Console(width=140)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Round:
-    """One measurement of one size."""
-
-    families: int
-    shot: Shot
-    wal_bytes: int
-    """Written to PostgreSQL's log meanwhile: the first change of a page after a checkpoint writes the whole page."""
-    memory: dict[str, Memory]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Checked:
-    """How long the books took to check."""
-
-    full_seconds: float
-    full: str
-    recent_seconds: float
-    recent: str
-    recent_families: int
-    recent_authorisations: int
-
-    @property
-    def in_order(self) -> bool:
-        return self.full.startswith("The books are in order") and self.recent.startswith("The books are in order")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Grown:
-    """All that was measured at one size."""
-
-    books: Made
-    disk: Disk
-    rounds: list[Round]
-    checked: Checked
-
-    @property
-    def per_second(self) -> float:
-        return median(each.shot.per_second for each in self.rounds)
-
-    @property
-    def p50_us(self) -> float:
-        return median(each.shot.p50_us for each in self.rounds)
-
-    @property
-    def p99_us(self) -> float:
-        return median(each.shot.p99_us for each in self.rounds)
 
 
 def main(
@@ -135,12 +80,12 @@ def main(
     wanted = [int(each) for each in sizes.split(",")]
     settings = dict(each.split("=", 1) for each in postgres.split(",") if each)
     data_dir.mkdir(parents=True, exist_ok=True)
-    started = datetime.now(UTC)
-    facts = machine()
+    began_at, load_average = datetime.now(UTC), os.getloadavg()
     for families in wanted:
         _fill_unless_there(data_dir, families, purchases, int(keep_free_gb * 1e9))
     with _configured(data_dir, settings), embedded_servers(data_dir) as servers:
-        facts["postgresql"] = asyncio.run(_settings_of(servers))
+        addresses = {"database_url": servers.database_url, "redis_url": servers.redis_url}
+        machine = asyncio.run(machine_facts(**addresses, load_average=load_average))
         all_books = [opened(servers, data_dir, families) for families in wanted]
         disks = [asyncio.run(_disk(books)) for books in all_books]
         measured, empty = _measured(servers, all_books, data_dir, rounds=rounds, seconds=seconds)
@@ -153,33 +98,19 @@ def main(
             )
             for books, disk in zip(all_books, disks, strict=True)
         ]
-    _show(grown, empty)
-    disturbed = _disturbances(grown, facts["load_average"][0])
-    for each in disturbed:
-        console.print(f"✗ {each}: these figures are not to be quoted", soft_wrap=True)
-    path = RESULTS / f"{started:%Y%m%dT%H%M%SZ}-growth.json"
-    path.parent.mkdir(exist_ok=True)
-    arguments = {"sizes": wanted, "purchases": purchases, "rounds": rounds, "seconds": seconds, "postgres": settings}
-    path.write_bytes(
-        orjson.dumps(
-            {
-                "started": started,
-                "arguments": arguments,
-                "machine": facts,
-                "disturbed": disturbed,
-                "sizes": [
-                    {**asdict(each), "per_second": each.per_second, "p50_us": each.p50_us, "p99_us": each.p99_us}
-                    for each in grown
-                ],
-                "empty_endpoint": [asdict(shot) for shot in empty],
-            },
-            option=orjson.OPT_INDENT_2,
-        )
-        + b"\n"
+    run = GrowthRun(
+        began_at=began_at,
+        arguments={"sizes": wanted, "purchases": purchases, "rounds": rounds, "seconds": seconds, "postgres": settings},
+        machine=machine,
+        generator=generator(machine),
+        disturbed=disturbances(load_average),
+        sizes=grown,
+        empty_endpoint=empty,
     )
-    console.print(f"Raw results: {path}", soft_wrap=True)
-    if not all(each.checked.in_order for each in grown):
-        sys.exit("The books are not in order: the run is void.")
+    show(run)
+    console.print(f"Raw results: {write(run, RESULTS)}", soft_wrap=True)
+    if run.void:
+        sys.exit(f"The run is void: {'; '.join(run.void)}.")
 
 
 def _fill_unless_there(data_dir: Path, families: int, purchases: float, kept_bytes: int) -> None:
@@ -229,18 +160,21 @@ def _measured(
                 mark="growth",
                 numbers=numbers,
             )
-            write(traffic.purchases(PERMITTED, int(WARM_UP_SECONDS * REQUESTS_A_SECOND)), bank.with_suffix(".warm"))
-            write(traffic.purchases(PERMITTED, int(seconds * REQUESTS_A_SECOND)), bank)
-            measured.append(_sold(_copied_anew(servers, books), servers, books, bank, data_dir, seconds))
+            write_requests(
+                traffic.purchases(PERMITTED, int(WARM_UP_SECONDS * REQUESTS_A_SECOND)), bank.with_suffix(".warm")
+            )
+            write_requests(traffic.purchases(PERMITTED, int(seconds * REQUESTS_A_SECOND)), bank)
+            measured.append(_sold(number + 1, servers, books, bank, data_dir, seconds))
             shot = measured[-1].shot
             _tell(
                 f"round {number + 1}, {books.made.families:,} families: {shot.per_second:,.0f}/s,"
-                f" p50 {shot.p50_us / 1000:.2f} ms, p99 {shot.p99_us / 1000:.2f} ms, {shot.errors} errors"
+                f" p50 {shot.p50_us / 1000:.2f} ms, p99 {shot.p99_us / 1000:.2f} ms,"
+                f" {shot.errors + measured[-1].astray} errors"
             )
         port = free_port()
         with empty_endpoint(port, data_dir / "empty.log"):
-            as_fast_as_it_answers(bank, port, connections=CONNECTIONS, seconds=1)
-            empty.append(as_fast_as_it_answers(bank, port, connections=CONNECTIONS, seconds=seconds / 2))
+            as_fast_as_it_answers(bank, port, connections=AT_CONNECTIONS, seconds=1)
+            empty.append(as_fast_as_it_answers(bank, port, connections=AT_CONNECTIONS, seconds=seconds / 2))
         _tell(f"round {number + 1}, the empty endpoint: {empty[-1].per_second:,.0f}/s")
     return measured, empty
 
@@ -258,26 +192,39 @@ def _copied_anew(servers: Servers, books: Books) -> str:
     return url
 
 
-def _sold(url: str, servers: Servers, books: Books, bank: Path, data_dir: Path, seconds: float) -> Round:
-    """A service of its own, warm, as busy as 64 connections can make it."""
+def _sold(number: int, servers: Servers, books: Books, bank: Path, data_dir: Path, seconds: float) -> Round:
+    """A service of its own, warm, as busy as 64 connections can make it.
+
+    A copy forces a checkpoint, and after one each page is written whole at its first change: so every size begins with
+    a checkpoint, and all of them are measured as long after it.
+    """
+    url = _copied_anew(servers, books)
     asyncio.run(_read_ahead(url))
+    asyncio.run(execute(url, "CHECKPOINT"))
     port = free_port()
     addresses = {"DATABASE_URL": url, "REDIS_URL": servers.redis_url, "AUTHZ_WORKERS": "1"}
     log_file = data_dir / "service.log"
     with served(addresses, port, log_file, start_seconds=START_SECONDS, stop_seconds=STOP_SECONDS) as service:
-        as_fast_as_it_answers(bank.with_suffix(".warm"), port, connections=CONNECTIONS, seconds=WARM_UP_SECONDS)
-        before = asyncio.run(_wal_position(url))
-        shot = as_fast_as_it_answers(bank, port, connections=CONNECTIONS, seconds=seconds)
-        wal_bytes = asyncio.run(_wal_position(url)) - before
+        as_fast_as_it_answers(bank.with_suffix(".warm"), port, connections=AT_CONNECTIONS, seconds=WARM_UP_SECONDS)
+        sleep(SETTLING_SECONDS)
+        before, began_at = counted(port), asyncio.run(wal_position(url))
+        shot = as_fast_as_it_answers(bank, port, connections=AT_CONNECTIONS, seconds=seconds)
+        ended_at = asyncio.run(wal_position(url))
+        sleep(SETTLING_SECONDS)
+        added = since(before, counted(port))
         processes = {"service": [service.process.pid], **servers_of(os.getpid())}
         memory = {name: memory_of(each) for name, each in processes.items()}
-    return Round(families=books.made.families, shot=shot, wal_bytes=wal_bytes, memory=memory)
-
-
-async def _wal_position(url: str) -> int:
-    async with _connected(url) as connection:
-        position: int = await connection.fetchval("SELECT (pg_current_wal_insert_lsn() - '0/0'::pg_lsn)::bigint")
-    return position
+    fpi, fpi_bytes = asyncio.run(written_whole(servers.database_url, began_at, ended_at))
+    return Round(
+        number=number,
+        families=books.made.families,
+        shot=shot,
+        astray=astray(added, (APPROVALS,), answered=shot.requests - shot.errors),
+        wal_bytes=ended_at - began_at,
+        wal_fpi=fpi,
+        wal_fpi_bytes=fpi_bytes,
+        memory=memory,
+    )
 
 
 async def _read_ahead(url: str) -> None:
@@ -300,9 +247,9 @@ async def _checked(url: str, families: int) -> Checked:
         full = await check(connection, PROGRAMME, now=now)
         full_seconds = monotonic() - began
         _tell(f"{families:,} families: checked in full in {full_seconds:,.1f} s")
-        since = await connection.fetchval(_RECENT, PROGRAMME, RECENT)
+        new_since = await connection.fetchval(_RECENT, PROGRAMME, RECENT)
         began = monotonic()
-        recent = await check_since(connection, PROGRAMME, now=now, since=since)
+        recent = await check_since(connection, PROGRAMME, now=now, since=new_since)
         recent_seconds = monotonic() - began
     _tell(f"{families:,} families: what is new in {recent_seconds:,.2f} s")
     return Checked(
@@ -318,12 +265,6 @@ async def _checked(url: str, families: int) -> Checked:
 async def _disk(books: Books) -> Disk:
     async with _connected(books.database_url) as connection:
         return await disk_of(connection)
-
-
-async def _settings_of(servers: Servers) -> dict[str, str]:
-    async with _connected(servers.database_url) as connection:
-        rows = await connection.fetch(_SETTINGS, ["server_version", *POSTGRES_SETTINGS])
-    return {row["name"]: row["value"] for row in rows}
 
 
 async def _configure(servers: Servers, settings: Mapping[str, str | None]) -> None:
@@ -346,59 +287,12 @@ async def _connected(url: str) -> AsyncIterator["asyncpg.Connection[asyncpg.Reco
         await connection.close()
 
 
-def _show(grown: Sequence[Grown], empty: Sequence[Shot]) -> None:
-    first, last = grown[0], grown[-1]
-    table = Table(title="The same sales on books of these sizes", title_justify="left")
-    for heading in ("", *(f"{each.books.families:,} families" for each in grown)):
-        table.add_column(heading, justify="right" if heading else "left")
-    for heading, shown in _ROWS.items():
-        table.add_row(heading, *(shown(each) for each in grown))
-    console.print(table)
-    console.print(f"The empty endpoint meanwhile: {median(shot.per_second for shot in empty):,.0f}/s.")
-    rate, p99 = last.per_second / first.per_second, last.p99_us / first.p99_us
-    for what, ratio, kept, bound in (
-        ("authorise keeps", rate, rate >= LEAST_RATE, f"at least {LEAST_RATE}"),
-        ("p99 is", p99, p99 <= MOST_P99, f"at most {MOST_P99}"),
-    ):
-        console.print(f"{'✓' if kept else '✗'} {what} {ratio:.2f} x that of the smallest books ({bound})")
-
-
-def _disturbances(grown: Sequence[Grown], load_average: float) -> list[str]:
-    """Why the run says less than it seems to."""
-    errors = sum(one.shot.errors for each in grown for one in each.rounds)
-    found = [f"the load average was {load_average:.1f} when the run began"] if load_average > QUIET_LOAD else []
-    return [*found, *([f"{errors} answers were not 2xx"] if errors else [])]
-
-
-def _megabytes(kind: str) -> Callable[[Grown], str]:
-    def shown(each: Grown) -> str:
-        return f"{median(one.memory[kind].pss for one in each.rounds) / 1e6:,.0f} MB"
-
-    return shown
-
-
-_ROWS: Final[dict[str, Callable[[Grown], str]]] = {
-    "past authorisations": lambda each: f"{each.disk.authorisations:,}",
-    "authorise, per second": lambda each: f"{each.per_second:,.0f}",
-    "p50": lambda each: f"{each.p50_us / 1000:.2f} ms",
-    "p99": lambda each: f"{each.p99_us / 1000:.2f} ms",
-    "not 2xx": lambda each: f"{sum(one.shot.errors for one in each.rounds)}",
-    "log (WAL) an authorisation": lambda each: (
-        f"{median(one.wal_bytes / one.shot.requests for one in each.rounds):,.0f} bytes"
-    ),
-    "bytes an authorisation": lambda each: f"{sum(each.disk.bytes_an_authorisation.values()):,.0f}",
-    "on disk": lambda each: f"{each.disk.bytes_in_all / 1e9:,.2f} GB",
-    "service (PSS)": _megabytes("service"),
-    "PostgreSQL (PSS)": _megabytes("postgres"),
-    "Valkey (PSS)": _megabytes("valkey"),
-    "ledger check, in full": lambda each: f"{each.checked.full_seconds:,.1f} s",
-    "ledger check, what is new": lambda each: f"{each.checked.recent_seconds:,.2f} s",
-}
-
-
 def _tell(what: str) -> None:
     console.print(f"{datetime.now(UTC):%H:%M:%S} {what}", soft_wrap=True, highlight=False)
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    try:
+        typer.run(main)
+    except (DiskTooSmallError, NotDurableError) as refused:
+        sys.exit(str(refused))

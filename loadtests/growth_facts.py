@@ -1,19 +1,15 @@
-"""What the machine is, what the processes have in memory, and what the tables have on disk."""
+"""What the processes have in memory, what the tables have on disk, and what was written to the log."""
 
-import os
-import platform
-import subprocess
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
+import asyncpg
 import orjson
 
 from authz_service.database import Connection
 from loadtests.books import GROWN, PROGRAMME
-from loadtests.machine import PACKAGES
 
 _DISK: Final = """
 -- Heap, TOAST with its index, and every index of a table, in bytes.
@@ -29,6 +25,15 @@ _COUNTS: Final = """
 SELECT (SELECT count(*) FROM authorisation WHERE programme_id = $1) AS authorisations,
        (SELECT count(*) FROM transfer WHERE programme_id = $1) AS transfers,
        (SELECT count(*) FROM transfer WHERE programme_id = $1 AND authorisation_id IS NOT NULL) AS of_purchases
+"""
+_WAL_POSITION: Final = "SELECT (pg_current_wal_insert_lsn() - '0/0'::pg_lsn)::bigint"
+_WAL_READER: Final = "CREATE EXTENSION IF NOT EXISTS pg_walinspect"
+_FPI: Final = """
+-- The pages that were written whole between two places of the log. (pg_stat_wal counts them too, but a backend tells it
+-- of its last second only after ten idle ones.)
+SELECT count(*) AS fpi, coalesce(sum(block_fpi_length), 0)::bigint AS fpi_bytes
+  FROM pg_get_wal_block_info('0/0'::pg_lsn + $1::numeric, '0/0'::pg_lsn + $2::numeric, false)
+ WHERE block_fpi_length > 0
 """
 OF_PURCHASES: Final = ("authorisation", "request_key", "hold", "allowance", "transfer")
 """What an authorisation writes to; of the transfers only its own part counts."""
@@ -55,23 +60,6 @@ class Disk:
     @property
     def bytes_in_all(self) -> int:
         return sum(table["heap"] + table["toast"] + sum(table["indexes"].values()) for table in self.tables)
-
-
-def machine() -> dict[str, Any]:
-    """Whatever makes one machine's figures differ from another's."""
-    cpu = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
-    memory = Path("/proc/meminfo").read_text().splitlines()[0]
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False).stdout  # noqa: S607
-    return {
-        "cpu": cpu[0].partition(":")[2].strip() if cpu else platform.processor(),
-        "cores": os.cpu_count(),
-        "memory": memory.partition(":")[2].strip(),
-        "kernel": platform.release(),
-        "python": platform.python_version(),
-        "packages": {name: version(name) for name in PACKAGES},
-        "load_average": os.getloadavg(),
-        "commit": commit.strip(),
-    }
 
 
 def memory_of(processes: Iterable[int]) -> Memory:
@@ -109,6 +97,29 @@ async def disk_of(connection: Connection) -> Disk:
         if table["name"] in OF_PURCHASES
     }
     return Disk(tables=tables, authorisations=counts["authorisations"], bytes_an_authorisation=by_table)
+
+
+async def wal_position(url: str) -> int:
+    """Where the log of the server ends, in bytes."""
+    connection = await asyncpg.connect(url)
+    try:
+        position: int = await connection.fetchval(_WAL_POSITION)
+    finally:
+        await connection.close()
+    return position
+
+
+async def written_whole(url: str, began_at: int, ended_at: int) -> tuple[int | None, int | None]:
+    """Pages that were written whole between two places of the log, and their bytes; None if the log is gone already."""
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute(_WAL_READER)
+        row = await connection.fetchrow(_FPI, began_at, ended_at)
+    except asyncpg.PostgresError:
+        return None, None
+    finally:
+        await connection.close()
+    return (row["fpi"], row["fpi_bytes"]) if row else (None, None)
 
 
 def _parsed(indexes: str) -> dict[str, int]:

@@ -63,6 +63,11 @@ async def machine_facts(*, database_url: str, redis_url: str, load_average: Load
     }
 
 
+def generator(machine: Mapping[str, Any]) -> str:
+    """Who sends as fast as it is answered."""
+    return machine["wrk"] or "loadtests/driver.py"
+
+
 def require_durable(postgres: Mapping[str, str]) -> None:
     """NotDurableError, unless a commit waits for the disk and a page that was half written can be mended."""
     if missing := [f"{name} is {postgres[name]}" for name in DURABILITY if postgres[name] != "on"]:

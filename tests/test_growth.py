@@ -1,6 +1,6 @@
 """Books that are filled for a measurement are books: they are in order, and a check of what is new reads only that."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,13 +15,17 @@ from authz_service.ledger.audit import check, check_since, recent_statement
 from authz_service.ledger.invariants import INVARIANTS
 from authz_service.ledger.invariants.given import Reach, given_arguments
 from authz_service.ledger.recent import read_recent
-from loadtests.books import GROWN, PROGRAMME, Cards, DiskTooSmallError, Size, card_number, fill, fitting, opened
+from loadtests.books import GROWN, PROGRAMME, Cards, DiskTooSmallError, Made, Size, card_number, fill, fitting, opened
+from loadtests.growth_facts import OF_PURCHASES, Disk, Memory, wal_position, written_whole
+from loadtests.growth_report import Checked, Grown, GrowthRun, Round, document, verdicts
+from loadtests.shots import Shot
 from tests.conftest import Cluster
 from tests.test_migrations import CATALOG
 
 FAMILIES = 6_000
 PURCHASES = 9_000
 """More than there are families: some bought twice."""
+IN_ORDER = "The books are in order: all 52 invariants hold."
 
 
 @pytest.fixture(scope="module")
@@ -130,3 +134,101 @@ def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
     yield plan
     for below in plan.get("Plans", ()):
         yield from _nodes(below)
+
+
+def a_round(number: int, families: int, per_second: float, *, p99_us: float = 2000.0, astray: int = 0) -> Round:
+    shot = Shot(requests=round(per_second), seconds=1.0, p50_us=1000.0, p99_us=p99_us, p999_us=3000.0, errors=0)
+    memory = dict.fromkeys(("service", "postgres", "valkey"), Memory(processes=1, rss=2_000_000, pss=1_000_000))
+    return Round(
+        number=number,
+        families=families,
+        shot=shot,
+        astray=astray,
+        wal_bytes=4_000_000,
+        wal_fpi=300,
+        wal_fpi_bytes=900_000,
+        memory=memory,
+    )
+
+
+def a_growth(*sizes: Sequence[Round], disturbed: Sequence[str] = (), summary: str = IN_ORDER) -> GrowthRun:
+    """Each size by its rounds."""
+    checked = Checked(
+        full_seconds=1.0,
+        full=summary,
+        recent_seconds=0.5,
+        recent=summary,
+        recent_families=10,
+        recent_authorisations=3_000,
+    )
+    by_table = dict.fromkeys(OF_PURCHASES, 800.0)
+    return GrowthRun(
+        began_at=datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC),
+        arguments={"sizes": [rounds[0].families for rounds in sizes]},
+        machine={"cores": 2},
+        generator="loadtests/driver.py",
+        disturbed=disturbed,
+        sizes=[
+            Grown(
+                books=Made(families=rounds[0].families, purchases=100, fill_seconds=1.0),
+                disk=Disk(tables=[], authorisations=100, bytes_an_authorisation=by_table),
+                rounds=rounds,
+                checked=checked,
+            )
+            for rounds in sizes
+        ],
+        empty_endpoint=[rounds[0].shot for rounds in sizes],
+    )
+
+
+def test_growth_is_judged_by_the_median_of_the_rounds_ratios() -> None:
+    """By medians of the sizes it would be 700 of 1000; round by round the larger books kept 0,9."""
+    small = [a_round(number, 10, rate) for number, rate in enumerate((1000.0, 500.0, 2000.0))]
+    large = [a_round(number, 1000, rate) for number, rate in enumerate((900.0, 700.0, 600.0))]
+    (rate, keeps), (p99, _) = verdicts(a_growth(small, large).sizes)
+    assert (keeps, "0.900 x" in rate, "1.000 x" in p99) == (True, True, True)
+
+
+def test_a_ratio_is_judged_as_it_is_printed() -> None:
+    small = [a_round(1, 10, 1000.0, p99_us=1000.0)]
+    large = [a_round(1, 1000, 899.0, p99_us=1301.0)]
+    (rate, keeps), (p99, stays) = verdicts(a_growth(small, large).sizes)
+    assert (keeps, stays) == (False, False)
+    assert ("0.899" in rate, "1.301" in p99) == (True, True)
+
+
+def test_a_growth_run_with_anything_but_new_approvals_is_void() -> None:
+    run = a_growth([a_round(1, 10, 1000.0)], [a_round(1, 1000, 1000.0, astray=7)])
+    assert run.void == ["7 answers were no new approvals"]
+    assert document(run)["void"]
+
+
+def test_a_growth_run_with_broken_books_is_void() -> None:
+    run = a_growth([a_round(1, 10, 1000.0)], summary="One invariant is broken.")
+    assert run.void == ["the books are not in order: 10 families"]
+
+
+def test_a_disturbed_growth_run_says_so_in_its_file() -> None:
+    run = a_growth([a_round(1, 10, 1000.0)], disturbed=["the load average was 3.0"])
+    assert (document(run)["void"], document(run)["disturbed"]) == (False, ["the load average was 3.0"])
+    assert a_growth([a_round(1, 10, 1000.0)]).marks == []
+
+
+async def test_pages_that_are_written_whole_are_read_from_the_log(
+    books: Connection, filled: tuple[Servers, str]
+) -> None:
+    """A new index is written whole, page by page; a table of a few rows is not."""
+    servers, url = filled
+    before = await wal_position(url)
+    await books.execute("CREATE TABLE told (n int); INSERT INTO told VALUES (1)")
+    between = await wal_position(url)
+    await books.execute("CREATE INDEX told_key ON told (n)")
+    after = await wal_position(url)
+    await books.execute("DROP TABLE told")
+    assert await written_whole(servers.database_url, before, between) == (0, 0)
+    pages, in_bytes = await written_whole(servers.database_url, between, after)
+    assert pages
+    assert in_bytes
+    assert pages < 10
+    assert in_bytes < after - between
+    assert await written_whole(servers.database_url, 1, 2) == (None, None)

@@ -19,7 +19,7 @@ from loadtests.families import PROGRAMME
 from loadtests.kinds import AUTHORISE, CROWDED, EMPTY, EVERYWHERE, Kind, Streets
 from loadtests.machine import NotDurableError, disturbances, generator, machine_facts
 from loadtests.measures import Measure, Measuring
-from loadtests.report import Run, console, show, show_bars, write
+from loadtests.report import Run, console, show, show_bars, show_marks, write
 from loadtests.scene import Scene, scene
 from loadtests.shots import WRK
 from loadtests.tpcb import TpcB
@@ -62,19 +62,14 @@ def main() -> None:
         sys.exit(str(refused))
     show(run.measures)
     show_bars(bars(run.measures))
-    if run.is_void:
+    if any(each.violations for each in run.findings):
         render(run.findings, console)
     console.print(f"{summary(run.findings)} Checked in {run.audit_seconds:.0f} s.", highlight=False)
     file = write(run, RESULTS, "quick" if quick else "bench")
     console.print(f"Sent by {run.generator}. Written to {file}.", markup=False, highlight=False, soft_wrap=True)
-    for each in run.disturbed:
-        console.print(f"This run is marked: {each}.", style="bold red", highlight=False)
-    if run.errors:
-        by_status = ", ".join(f"{number} x {status}" for status, number in sorted(run.refused.items()))
-        said = f"This run is marked: {run.errors} answers were not what was meant ({by_status or 'none refused'})."
-        console.print(said, style="bold red", highlight=False)
-    if run.is_void:
-        sys.exit("This run is void: the books are not in order.")
+    show_marks(run)
+    if run.void:
+        sys.exit(f"This run is void: {'; '.join(run.void)}.")
 
 
 def bench(plan: Plan) -> Run:

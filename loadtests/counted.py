@@ -3,6 +3,7 @@
 import re
 from collections.abc import Collection
 from http.client import HTTPConnection
+from time import sleep
 from typing import Final
 
 from authz_service.declines import APPROVED, DeclineReason
@@ -14,6 +15,9 @@ REFUSALS_OF_GOODS: Final = f'authz_decisions_total{{reason="{DeclineReason.CATEG
 CAPTURES: Final = 'authz_http_requests_total{call="capture",status="201"}'
 BALANCES: Final = 'authz_http_requests_total{call="balance_inquiry",status="200"}'
 REPLAYS: Final = "authz_replays_total"
+SETTLING_SECONDS: Final = 0.1
+MOST_READINGS: Final = 100
+"""No answer takes so long."""
 _SAID: Final = re.compile(r"authz_decisions_total\{.*\}|authz_replays_total")
 _ANSWERED: Final = re.compile(r'authz_http_requests_total\{.*status="(?P<status>[0-9]+)".*\}')
 _BATCHED: Final = "authz_batch_requests_sum"
@@ -28,6 +32,21 @@ def counted(port: int) -> Counted:
         return samples(connection.getresponse().read().decode())
     finally:
         connection.close()
+
+
+def settled(port: int) -> Counted:
+    """The same, when nothing is under way any more: two readings in a row have counted the same answers."""
+    found = counted(port)
+    for _ in range(MOST_READINGS):
+        sleep(SETTLING_SECONDS)
+        before, found = found, counted(port)
+        if _answered(before) == _answered(found):
+            break
+    return found
+
+
+def _answered(found: Counted) -> float:
+    return sum(value for name, value in found.items() if _ANSWERED.fullmatch(name))
 
 
 def samples(exposition: str) -> Counted:

@@ -4,11 +4,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from time import sleep
 from typing import Final
 
 from loadtests import shots
-from loadtests.counted import APPROVALS, astray, batch_mean, counted, refused, since
+from loadtests.counted import APPROVALS, astray, batch_mean, counted, refused, settled, since
 from loadtests.kinds import EMPTY, REPLAY, TPC_B, Kind, Streets
 from loadtests.processes import child_named, cpu_seconds
 from loadtests.scene import Scene
@@ -23,8 +22,6 @@ REPLAYED: Final = 2_000
 FIRST_SHOTS: Final = 10
 FIRST_SECONDS: Final = 2
 """So often, and so long each, they may be sent until all of them have had their first answers."""
-SETTLING_SECONDS: Final = 0.2
-"""What was under way when a shot ended is answered, and is counted with it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +81,7 @@ class Measuring:
                 )
             else:
                 shot = shots.at_a_rate(bank, port, connections=connections, seconds=seconds, per_second=per_second)
-        added = since(before, counted(self.scene.service_port))
+        added = since(before, settled(self.scene.service_port))
         if kind is not REPLAY and shot.requests > written * (2 if kind.captures else 1):
             raise ShotMissedError(f"{kind.name}: more was answered than the {written} requests that were written")
         return Measure(
@@ -142,7 +139,8 @@ class Measuring:
         """`cost` has the processor seconds of every process that is not the load generator."""
         before = {name: cpu_seconds(pid) for name, pid in self.pids.items()}
         yield
-        sleep(SETTLING_SECONDS)
+        # What was under way when the shot ended is answered, and is counted with it.
+        settled(self.scene.service_port)
         cost.update({name: cpu_seconds(pid) - before[name] for name, pid in self.pids.items()})
 
 

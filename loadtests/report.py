@@ -1,7 +1,7 @@
 """What a run says: on the console in medians over its rounds, in a file whole."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -37,9 +37,14 @@ class Run:
     audit_seconds: float
 
     @property
-    def is_void(self) -> bool:
-        """Broken books: what was measured is not what this service is for."""
-        return any(finding.violations for finding in self.findings)
+    def void(self) -> list[str]:
+        """Why it is no measurement: the answers, or the books, are not those that this service is for."""
+        astray = sum(measure.astray for measure in self.measures)
+        broken = any(finding.violations for finding in self.findings)
+        return [
+            *([f"{astray} answers were 2xx and not what was meant"] if astray else []),
+            *(["the books are not in order"] if broken else []),
+        ]
 
     @property
     def errors(self) -> int:
@@ -49,6 +54,18 @@ class Run:
     def refused(self) -> Counter[str]:
         """By status."""
         return sum((Counter(measure.refused) for measure in self.measures), Counter[str]())
+
+    @property
+    def marks(self) -> list[str]:
+        """Why its figures are not to be quoted."""
+        by_status = ", ".join(f"{number} x {status}" for status, number in sorted(self.refused.items()))
+        wrong = f"{self.errors} answers were not what was meant ({by_status or 'none refused'})"
+        return [*self.void, *self.disturbed, *([wrong] if self.errors else [])]
+
+
+def show_marks(run: Run) -> None:
+    for each in run.marks:
+        console.print(f"This run is marked: {each}.", style="bold red", highlight=False)
 
 
 def show(measures: Sequence[Measure]) -> None:
@@ -77,7 +94,7 @@ def document(run: Run) -> dict[str, Any]:
     """What stands in the file."""
     return {
         "began_at": run.began_at.isoformat(timespec="seconds"),
-        "void": run.is_void,
+        "void": bool(run.void),
         "errors": run.errors,
         "disturbed": run.disturbed,
         "generator": run.generator,
@@ -93,10 +110,13 @@ def document(run: Run) -> dict[str, Any]:
     }
 
 
-def write(run: Run, folder: Path, name: str) -> Path:
+def write(run: Run, folder: Path, name: str, more: Mapping[str, Any] | None = None) -> Path:
+    """`more` is what this bench has to say besides."""
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / f"{run.began_at:%Y%m%dT%H%M%SZ}-{name}.json"
-    file.write_bytes(orjson.dumps(document(run), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+    file.write_bytes(
+        orjson.dumps({**document(run), **(more or {})}, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+    )
     return file
 
 

@@ -25,12 +25,12 @@ from authz_service.embedded import Servers
 from authz_service.enrolment.enrol import enrol
 from authz_service.enrolment.sandbox import SandboxTerminal, SandboxTills
 from authz_service.keys import KEY_ID, Keys
-from authz_service.serving import free_port, served
+from authz_service.serving import free_port
 from authz_service.settings import SANDBOX_ROOT_KEY
 from authz_service.vocabulary import new_id, with_luhn
 from loadtests import books_statements as sql
 from loadtests.families import url_of
-from loadtests.scene import NO_END_RUPIAH, START_SECONDS, STOP_SECONDS, bench_edition
+from loadtests.scene import NO_END_RUPIAH, bench_edition, service_of
 from loadtests.traffic import PERMITTED
 
 PROGRAMME: Final = "growth"
@@ -151,7 +151,7 @@ def fill(servers: Servers, size: Size, data_dir: Path, told: Told) -> None:
     migrate(url)
     tills = asyncio.run(_enrol(url, size, room))
     told("enrolled by the service; one purchase is made over HTTP")
-    pattern = _made_by_the_service(url, servers.redis_url, tills, room)
+    pattern = _made_by_the_service(servers, url, tills, room)
     asyncio.run(_Filling(url, size, pattern, told).run())
     tills.write(room)
     made = Made(families=size.families, purchases=size.purchases, fill_seconds=monotonic_seconds() - began)
@@ -223,12 +223,10 @@ async def _enrol(database_url: str, size: Size, data_dir: Path) -> SandboxTills:
     return done.tills
 
 
-def _made_by_the_service(database_url: str, redis_url: str, tills: SandboxTills, data_dir: Path) -> _Pattern:
+def _made_by_the_service(servers: Servers, database_url: str, tills: SandboxTills, data_dir: Path) -> _Pattern:
     """One purchase over HTTP, captured at once; it stays in the books."""
     port = free_port()
-    addresses = {"DATABASE_URL": database_url, "REDIS_URL": redis_url, "AUTHZ_WORKERS": "1"}
-    log_file = data_dir / "service.log"
-    with served(addresses, port, log_file, start_seconds=START_SECONDS, stop_seconds=STOP_SECONDS):
+    with service_of(servers, database_url, port, data_dir):
         return asyncio.run(_bought(database_url, f"http://127.0.0.1:{port}", tills))
 
 

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
 from random import Random
-from time import monotonic, sleep
+from time import monotonic
 from typing import Annotated, Final
 
 import asyncpg
@@ -23,16 +23,15 @@ import typer
 
 from authz_service.embedded import Servers, embedded_servers
 from authz_service.ledger.audit import check, check_since, summary
-from authz_service.serving import free_port, served
+from authz_service.serving import free_port
 from loadtests.bars import AT_CONNECTIONS
 from loadtests.books import PROGRAMME, Books, DiskTooSmallError, Size, execute, fill, fitting, is_there, opened
-from loadtests.counted import APPROVALS, astray, counted, since
+from loadtests.counted import APPROVALS, astray, settled, since
 from loadtests.families import url_of
 from loadtests.growth_facts import Disk, disk_of, memory_of, servers_of, wal_position, written_whole
 from loadtests.growth_report import Checked, Grown, GrowthRun, Round, console, show, write
 from loadtests.machine import NotDurableError, disturbances, generator, machine_facts
-from loadtests.measures import SETTLING_SECONDS
-from loadtests.scene import START_SECONDS, STOP_SECONDS, empty_endpoint
+from loadtests.scene import empty_endpoint, service_of
 from loadtests.shots import Shot, as_fast_as_it_answers
 from loadtests.traffic import PERMITTED, Traffic
 from loadtests.traffic import write as write_requests
@@ -202,16 +201,12 @@ def _sold(number: int, servers: Servers, books: Books, bank: Path, data_dir: Pat
     asyncio.run(_read_ahead(url))
     asyncio.run(execute(url, "CHECKPOINT"))
     port = free_port()
-    addresses = {"DATABASE_URL": url, "REDIS_URL": servers.redis_url, "AUTHZ_WORKERS": "1"}
-    log_file = data_dir / "service.log"
-    with served(addresses, port, log_file, start_seconds=START_SECONDS, stop_seconds=STOP_SECONDS) as service:
+    with service_of(servers, url, port, data_dir) as service:
         as_fast_as_it_answers(bank.with_suffix(".warm"), port, connections=AT_CONNECTIONS, seconds=WARM_UP_SECONDS)
-        sleep(SETTLING_SECONDS)
-        before, began_at = counted(port), asyncio.run(wal_position(url))
+        before, began_at = settled(port), asyncio.run(wal_position(url))
         shot = as_fast_as_it_answers(bank, port, connections=AT_CONNECTIONS, seconds=seconds)
         ended_at = asyncio.run(wal_position(url))
-        sleep(SETTLING_SECONDS)
-        added = since(before, counted(port))
+        added = since(before, settled(port))
         processes = {"service": [service.process.pid], **servers_of(os.getpid())}
         memory = {name: memory_of(each) for name, each in processes.items()}
     fpi, fpi_bytes = asyncio.run(written_whole(servers.database_url, began_at, ended_at))

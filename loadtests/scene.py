@@ -48,13 +48,9 @@ def scene(data_dir: Path, families: int) -> Iterator[Scene]:
         edition = bench_edition(data_dir, families)
         books = asyncio.run(fresh_books(servers, edition, data_dir))
         service_port, empty_port = free_port(), free_port()
-        addresses = {"DATABASE_URL": books.database_url, "REDIS_URL": servers.redis_url, "AUTHZ_WORKERS": "1"}
-        log_file = data_dir / "service.log"
         with (
             empty_endpoint(empty_port, data_dir / "empty.log") as empty,
-            served(
-                addresses, service_port, log_file, start_seconds=START_SECONDS, stop_seconds=STOP_SECONDS
-            ) as service,
+            service_of(servers, books.database_url, service_port, data_dir) as service,
         ):
             yield Scene(
                 servers=servers,
@@ -64,6 +60,16 @@ def scene(data_dir: Path, families: int) -> Iterator[Scene]:
                 empty=empty,
                 empty_port=empty_port,
             )
+
+
+@contextmanager
+def service_of(servers: Servers, database_url: str, port: int, data_dir: Path, *, workers: int = 1) -> Iterator[Served]:
+    """`authz serve` is ready on these books."""
+    own = {"DATABASE_URL": database_url, "REDIS_URL": servers.redis_url, "AUTHZ_WORKERS": str(workers)}
+    environment = {**own, "AUTHZ_DATA_DIR": str(data_dir)}
+    log_file = data_dir / "service.log"
+    with served(environment, port, log_file, start_seconds=START_SECONDS, stop_seconds=STOP_SECONDS) as service:
+        yield service
 
 
 def bench_edition(folder: Path, families: int) -> Path:

@@ -10,7 +10,7 @@ import pytest
 
 from authz_service.ledger.audit import Finding
 from authz_service.ledger.invariants import INVARIANTS
-from loadtests import guard
+from loadtests import guard, workers
 from loadtests.bars import Bar, bars, peak_per_second
 from loadtests.counted import APPROVALS, BALANCES, CAPTURES, REPLAYS, astray, batch_mean, refused, samples, since
 from loadtests.kinds import AUTHORISE, EMPTY, TPC_B
@@ -234,8 +234,10 @@ def test_a_run_beside_somebody_elses_work_is_marked() -> None:
     assert disturbances((0.77, 0.0, 0.0)) == ["the load average was 0.8 when the run began, more than 0.5"]
 
 
-def test_an_answer_that_is_not_the_one_meant_is_an_error() -> None:
-    assert document(a_run(astray=3))["errors"] == 3
+def test_an_answer_that_is_not_the_one_meant_is_an_error_and_voids_the_run() -> None:
+    written = document(a_run(astray=3))
+    assert (written["errors"], written["void"]) == (3, True)
+    assert a_run(astray=3).void == ["3 answers were 2xx and not what was meant"]
 
 
 @pytest.mark.parametrize(
@@ -257,3 +259,13 @@ def test_the_guard_refuses_below_its_margin_and_broken_books(
 def test_the_guard_does_not_judge_errors_that_came_fast() -> None:
     measures = [a_measure(AUTHORISE.name, 9000.0, errors=1), a_measure(EMPTY.name, 1000.0)]
     assert "say" in (guard.refusal(measures, books_in_order=True) or "")
+
+
+def test_two_workers_are_compared_with_one_round_by_round() -> None:
+    rates = {workers.ONE.name: (1000.0, 2000.0, 500.0), workers.TWO.name: (1500.0, 1000.0, 600.0)}
+    measures = [
+        a_measure(kind, rate, number=number)
+        for kind, each in rates.items()
+        for number, rate in enumerate(each, start=1)
+    ]
+    assert workers.ratios(measures) == [1.5, 0.5, 1.2]

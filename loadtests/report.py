@@ -79,15 +79,23 @@ def show(measures: Sequence[Measure]) -> None:
 
 def show_bars(found: Sequence[Bar]) -> None:
     table = Table(
-        "bar", "is", "to be", "met", title="The bars, medians of the rounds' ratios", title_justify="left", box=SIMPLE
+        *("bar", "is", "to be", "met", "by rounds"),
+        title="The bars, medians of the rounds' ratios",
+        title_justify="left",
+        box=SIMPLE,
     )
     for column in table.columns[1:3]:
         column.justify = "right"
     for bar in found:
-        ratio = "?" if bar.ratio is None else f"{bar.ratio:.2f}"
-        met = {True: "[green]yes", False: "[red]no", None: f"void: {bar.why}"}[bar.met]
-        table.add_row(bar.name, ratio, f"{'≥' if bar.is_floor else '≤'} {bar.bound:.2f}", met)
+        ratio = "?" if bar.ratio is None else f"{bar.ratio:.3f}"
+        met = {True: "[green]yes", False: "[red]no", None: "void"}[bar.met]
+        each = "  ".join(f"{one.ratio:.3f}{'*' if one.why_void else ''}" for one in bar.rounds)
+        table.add_row(bar.name, ratio, f"{'≥' if bar.is_floor else '≤'} {bar.bound}", met, each)
     console.print(table)
+    for bar in found:
+        for one in bar.rounds:
+            if one.why_void:
+                console.print(f"* {bar.name}: round {one.round} does not count, {one.why_void}.", highlight=False)
 
 
 def document(run: Run) -> dict[str, Any]:
@@ -100,7 +108,9 @@ def document(run: Run) -> dict[str, Any]:
         "generator": run.generator,
         "plan": run.plan,
         "machine": run.machine,
-        "bars": [{**asdict(bar), "met": bar.met} for bar in bars(run.measures)],
+        "bars": [
+            {**asdict(bar), "ratio": bar.ratio, "met": bar.met, "why_void": bar.why_void} for bar in bars(run.measures)
+        ],
         "books": {
             "checked_in_seconds": round(run.audit_seconds, 1),
             "broken": {each.invariant.sentence: each.examples for each in run.findings if each.violations},

@@ -4,6 +4,7 @@ The body has the contract's members and bounds as an ordinary pydantic model. Wh
 that add up, numbers that could be cards, control characters) is left out: the floor is to be low.
 """
 
+import gc
 import sys
 from typing import Annotated, Literal
 
@@ -12,7 +13,8 @@ from fastapi import FastAPI, Header
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from authz_service.requests import LINES_LIMIT, QUANTITY_PATTERN
-from authz_service.serving import end_with
+from authz_service.serving import end_with, uvicorn_options
+from authz_service.settings import Settings
 from authz_service.vocabulary import MONEY_LIMIT_RUPIAH
 
 Rupiah = Annotated[int, Field(gt=0, le=MONEY_LIMIT_RUPIAH)]
@@ -59,15 +61,7 @@ async def empty(
 
 if __name__ == "__main__":
     end_with(int(sys.argv[2]))
-    # As `serving.serve` has it.
-    uvicorn.run(
-        app,
-        host="127.0.0.1",
-        port=int(sys.argv[1]),
-        loop="uvloop",
-        http="httptools",
-        ws="none",
-        log_level="warning",
-        access_log=False,
-        server_header=False,
-    )
+    # As the service does when it is ready: what is there now stays, and the collector need not look at it.
+    gc.collect()
+    gc.freeze()
+    uvicorn.run(app, host="127.0.0.1", port=int(sys.argv[1]), **uvicorn_options(Settings()))

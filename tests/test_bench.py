@@ -1,16 +1,19 @@
 """What the benchmark says of what it measured: percentiles, ratios, the bars, the file, and why CI fails."""
 
 import random
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
 
+from authz_service.api.examples import REQUEST, examples
 from authz_service.ledger.audit import Finding
 from authz_service.ledger.invariants import INVARIANTS
-from loadtests import guard, workers
+from authz_service.requests import Line, Purchase
+from loadtests import empty_endpoint, guard, workers
 from loadtests.bars import Bar, bars, peak_per_second
 from loadtests.counted import APPROVALS, BALANCES, CAPTURES, REPLAYS, astray, batch_mean, refused, samples, since
 from loadtests.kinds import AUTHORISE, BUSY_SHOP, EMPTY, TPC_B
@@ -19,7 +22,7 @@ from loadtests.measures import Measure
 from loadtests.percentiles import percentile
 from loadtests.report import Run, document
 from loadtests.shots import Shot, shot_of
-from loadtests.tpcb import failed, tps
+from loadtests.tpcb import failed, latencies_us, tps
 
 PGBENCH_SAID = """
 number of transactions actually processed: 23108
@@ -230,6 +233,25 @@ def test_the_mean_of_no_batches_is_zero() -> None:
 
 def test_pgbench_is_read_with_what_failed() -> None:
     assert (tps(PGBENCH_SAID), failed(PGBENCH_SAID)) == (5276.622121, 3)
+
+
+def test_a_transaction_that_failed_has_no_latency(tmp_path: Path) -> None:
+    """Lines as `pgbench --log` writes them: client, transaction, latency, script, second, microsecond."""
+    log = tmp_path / "tpcb.1"
+    log.write_text(
+        "0 1 812 0 1764000000 1\n1 1 failed 0 1764000000 2\n0 2 skipped 0 1764000000 3\n0 3 9 0 1764000000 4\n"
+    )
+    assert list(latencies_us(log)) == [812.0, 9.0]
+
+
+def test_the_empty_endpoint_takes_what_the_contract_takes() -> None:
+    """A member that only the contract had would make the floor a refusal."""
+    asked = [each["value"] for each in examples()["authorise"][REQUEST].values()]
+    assert asked
+    for each in asked:
+        empty_endpoint.Purchase.model_validate_json(orjson.dumps(each))
+    for empty, contracts in ((empty_endpoint.Purchase, Purchase), (empty_endpoint.Line, Line)):
+        assert set(empty.model_fields) == {each.name for each in fields(contracts)}
 
 
 def a_run(*, violations: int = 0, astray: int = 0) -> Run:

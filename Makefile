@@ -27,7 +27,7 @@ help:
 	@echo "make check   format, lint, types, direction of imports"
 	@echo "make bench   authorise beside an empty endpoint and TPC-B, seven minutes (ARGS=--quick: one, without figures)"
 	@echo "make bench-scale the same sales on 10 000 and on 1 000 000 families (ARGS='--sizes 10_000,1_000_000,10_000_000')"
-	@echo "make plots   draws docs/growth-*.png and .svg from the newest results of bench-scale (ARGS=file: of that one)"
+	@echo "make plots   draws docs/growth-*.png and .svg of the bench-scale run that decision 14 quotes (ARGS=file: of that one)"
 	@echo "make bench-guard whether authorise is still fast enough beside an empty endpoint, half a minute"
 	@echo "make docs    draws docs/hold-states.md from the code"
 	@echo "make load    four journeys against the service at HOST, judged by loadtests/targets.toml (JOURNEYS=ShopsDay: one)"

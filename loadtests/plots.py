@@ -1,8 +1,13 @@
-"""`make plots`: what a run of `make bench-scale` measured, drawn from its raw results as PNG and SVG in `docs/`."""
+"""`make plots`: what a run of `make bench-scale` measured, drawn from its raw results as PNG and SVG in `docs/`.
 
+Drawn is the run that the pages quote: the raw file that decision 14 links to first. Another one is named.
+"""
+
+import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from statistics import median
 from typing import Any, Final
 
 import matplotlib as mpl
@@ -12,103 +17,184 @@ mpl.use("agg")
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
-RESULTS: Final = Path(__file__).parent / "results"
+from loadtests.growth_report import LEAST_RATE, MOST_P99
+
 DOCS: Final = Path(__file__).parent.parent / "docs"
+QUOTING: Final = DOCS / "decisions" / "0014-partitions.md"
+_LINK: Final = re.compile(r"\((?P<file>[^()\s]+-growth\.json)\)")
 BLUE, ORANGE, GREY, GREEN, RED, BROWN = "#2a5b8c", "#c8701e", "#8a8a8a", "#4c8055", "#a8423f", "#9c7c54"
-PARTS: Final = {"authorisation": BLUE, "transfer": ORANGE, "hold": GREEN, "request_key": RED, "allowance": BROWN}
-Grown = dict[str, Any]
+TABLES: Final = {"authorisation": BLUE, "transfer": ORANGE, "hold": GREEN, "request_key": RED, "allowance": BROWN}
+PROCESSES: Final = {"service": ("service", BLUE), "postgres": ("PostgreSQL", ORANGE), "valkey": ("Valkey", GREEN)}
+TIMES: Final = "\u00d7"
+Result = dict[str, Any]
 
 
 def main() -> None:
-    """Of the file that is named, or of the newest."""
-    source = Path(sys.argv[1]) if len(sys.argv) > 1 else max(RESULTS.glob("*-growth.json"))
+    """Of the file that is named, or of the one that the pages quote."""
+    draw(Path(sys.argv[1]) if len(sys.argv) > 1 else quoted(), DOCS)
+
+
+def quoted() -> Path:
+    """The raw file to which decision 14 links first."""
+    link = _LINK.search(QUOTING.read_text(encoding="utf-8"))
+    if link is None:
+        raise SystemExit(f"{QUOTING} links to no raw file of a growth run: name one (make plots ARGS=FILE).")
+    return (QUOTING.parent / link["file"]).resolve()
+
+
+def draw(source: Path, folder: Path) -> None:
+    """One PNG and one SVG for each drawing; a run that was disturbed says so in every title."""
     run = orjson.loads(source.read_bytes())
     plt.rcParams.update(
         {"font.size": 10, "axes.spines.top": False, "axes.spines.right": False, "svg.hashsalt": "growth"}
     )
-    for name, draw in DRAWINGS.items():
+    for name, drawing in DRAWINGS.items():
         figure, axes = plt.subplots(figsize=(6.4, 4.0), layout="constrained")
-        draw(axes, run)
+        drawing(axes, run)
+        _of_families(axes, run["sizes"])
+        if run["disturbed"]:
+            axes.set_title(f"{axes.get_title()}\n(a disturbed run: {'; '.join(run['disturbed'])})", fontsize=9)
         figure.supxlabel(f"loadtests/results/{source.name}", fontsize=7, color=GREY, x=0.99, ha="right")
-        figure.savefig(DOCS / f"growth-{name}.png", dpi=150)
-        figure.savefig(DOCS / f"growth-{name}.svg", metadata={"Date": None})
+        figure.savefig(folder / f"growth-{name}.png", dpi=150)
+        figure.savefig(folder / f"growth-{name}.svg", metadata={"Date": None})
         plt.close(figure)
 
 
-def _rate(axes: Axes, run: dict[str, Any]) -> None:
-    """Every round is a point, so that the noise of the machine is seen beside what growth costs."""
-    sizes: Sequence[Grown] = run["sizes"]
-    places = range(len(sizes))
-    for place, grown in zip(places, sizes, strict=True):
-        rates = [each["shot"]["requests"] / each["shot"]["seconds"] for each in grown["rounds"]]
-        axes.plot([place] * len(rates), rates, "o", color=BLUE, alpha=0.35, markersize=5)
-    axes.plot(
-        places, [grown["per_second"] for grown in sizes], "-o", color=BLUE, label="authorise, median of the rounds"
-    )
-    empty = sorted(shot["requests"] / shot["seconds"] for shot in run["empty_endpoint"])
-    axes.axhline(empty[len(empty) // 2], color=GREY, linestyle="--", linewidth=1, label="an empty endpoint meanwhile")
-    axes.set_ylim(0, axes.get_ylim()[1] * 1.1)
-    axes.set_ylabel("authorisations a second", color=BLUE)
-    late = axes.twinx()
-    late.plot(places, [grown["p99_us"] / 1000 for grown in sizes], "-s", color=ORANGE, label="p99")
-    late.set_ylim(0, max(grown["p99_us"] for grown in sizes) / 1000 * 1.4)
-    late.set_ylabel("p99, milliseconds", color=ORANGE)
-    late.spines["right"].set_visible(True)
-    _of_families(axes, sizes)
-    axes.set_title("The same sales on larger books, 64 connections")
-    lines, labels = axes.get_legend_handles_labels()
-    more, names = late.get_legend_handles_labels()
-    axes.legend(lines + more, labels + names, loc="lower left", frameon=False, fontsize=8)
-
-
-def _check(axes: Axes, run: dict[str, Any]) -> None:
-    sizes: Sequence[Grown] = run["sizes"]
-    places = range(len(sizes))
-    for key, label, colour, above in (
-        ("full_seconds", "all of the books", BLUE, 7),
-        ("recent_seconds", "what is new: the last 2 000 authorisations", ORANGE, -14),
+def _rate(axes: Axes, run: Result) -> None:
+    """Each round is a point beside the same round of the smallest books, so that the machine's noise is seen, too."""
+    smallest = run["sizes"][0]["rounds"]
+    for figure, name, colour, bound, words in (
+        (_per_second, "authorisations a second", BLUE, LEAST_RATE, "at least"),
+        (_p99_us, "p99", ORANGE, MOST_P99, "at most"),
     ):
-        seconds = [grown["checked"][key] for grown in sizes]
-        axes.plot(places, seconds, "-o", color=colour, label=label)
-        for place, each in zip(places, seconds, strict=True):
+        medians = []
+        for place, grown in enumerate(run["sizes"]):
+            ratios = [figure(here) / figure(there) for here, there in zip(grown["rounds"], smallest, strict=True)]
+            axes.plot([place] * len(ratios), ratios, "o", color=colour, alpha=0.35, markersize=5)
             axes.annotate(
-                f"{each:,.1f} s", (place, each), (0, above), textcoords="offset points", ha="center", fontsize=8
-            )
+                f"{_number(median(ratios), 2)} {TIMES}", (place, median(ratios)), (9, -3), textcoords="offset points",
+                fontsize=8, color=colour,
+            )  # fmt: skip
+            medians.append(median(ratios))
+        axes.plot(range(len(medians)), medians, "-o", color=colour, label=f"{name}, median of the rounds")
+        axes.axhline(
+            bound, color=colour, linestyle="--", linewidth=1, label=f"its bar: {words} {_number(bound, 1)} {TIMES}"
+        )
+    low, high = axes.get_ylim()
+    axes.set_ylim(min(low, 0.7), max(high, 1.4))
+    axes.set_ylabel(f"{TIMES} the smallest books")
+    axes.set_title("The same sales on larger books, 64 connections")
+    axes.legend(loc="upper center", ncols=2, frameon=False, fontsize=7)
+
+
+def _check(axes: Axes, run: Result) -> None:
+    """With how many authorisations the check of what is new has read, which the sizes do not say."""
+    sizes = run["sizes"]
+    for key, label, colour, above in (
+        ("full", "all of the books", BLUE, 8),
+        ("recent", "what is new", ORANGE, -15),
+    ):
+        seconds = [grown["checked"][f"{key}_seconds"] for grown in sizes]
+        axes.plot(range(len(sizes)), seconds, "-o", color=colour, label=label)
+        for place, each in enumerate(seconds):
+            read = sizes[place]["checked"].get(f"{key}_authorisations")
+            of = f" for {_number(read)} authorisations" if read else ""
+            axes.annotate(
+                f"{_number(each, 1)} s{of}", (place, each), (0, above), textcoords="offset points", ha="center",
+                fontsize=8,
+            )  # fmt: skip
     axes.set_yscale("log")
     axes.set_ylabel("seconds")
-    axes.margins(y=0.15)
-    _of_families(axes, sizes)
+    axes.margins(y=0.2)
     axes.set_title("authz ledger check")
     axes.legend(loc="upper left", frameon=False, fontsize=8)
 
 
-def _bytes(axes: Axes, run: dict[str, Any]) -> None:
-    sizes: Sequence[Grown] = run["sizes"]
-    places = range(len(sizes))
-    below = [0.0] * len(sizes)
-    for part, colour in PARTS.items():
-        heights = [grown["disk"]["bytes_an_authorisation"][part] for grown in sizes]
-        axes.bar(places, heights, 0.5, bottom=below, color=colour, label=part)
-        below = [low + height for low, height in zip(below, heights, strict=True)]
-    for place, total in zip(places, below, strict=True):
-        axes.annotate(f"{total:,.0f}", (place, total), (0, 4), textcoords="offset points", ha="center")
+def _bytes(axes: Axes, run: Result) -> None:
+    parts = {
+        table: ([grown["disk"]["bytes_an_authorisation"][table] for grown in run["sizes"]], colour)
+        for table, colour in TABLES.items()
+    }
+    _stacked(axes, parts)
     axes.set_ylabel("bytes an authorisation, with indexes")
-    axes.margins(y=0.1)
-    _of_families(axes, sizes)
     axes.set_title("On disk, by table")
+
+
+def _log(axes: Axes, run: Result) -> None:
+    """Whole pages apart, where the run counted them."""
+    totals = [
+        median(each["wal_bytes"] / each["shot"]["requests"] for each in grown["rounds"]) for grown in run["sizes"]
+    ]
+    pages = [
+        median((each.get("wal_fpi_bytes") or 0) / each["shot"]["requests"] for each in grown["rounds"])
+        for grown in run["sizes"]
+    ]
+    changes = [total - page for total, page in zip(totals, pages, strict=True)]
+    counted = any(each.get("wal_fpi_bytes") is not None for grown in run["sizes"] for each in grown["rounds"])
+    both = {"changes": (changes, BLUE), "whole pages": (pages, ORANGE)}
+    _stacked(axes, both if counted else {"changes and whole pages": (totals, BLUE)})
+    axes.set_ylabel("bytes of log (WAL) an authorisation")
+    axes.set_title("Written to PostgreSQL's log")
+
+
+def _memory(axes: Axes, run: Result) -> None:
+    width = 0.8 / len(PROCESSES)
+    for order, (kind, (name, colour)) in enumerate(PROCESSES.items()):
+        megabytes = [median(each["memory"][kind]["pss"] for each in grown["rounds"]) / 1e6 for grown in run["sizes"]]
+        places = [place + (order - (len(PROCESSES) - 1) / 2) * width for place in range(len(megabytes))]
+        axes.bar(places, megabytes, width * 0.9, color=colour, label=name)
+        for place, each in zip(places, megabytes, strict=True):
+            axes.annotate(_number(each), (place, each), (0, 4), textcoords="offset points", ha="center", fontsize=8)
+    axes.set_ylabel("megabytes (PSS), all processes of a kind")
+    axes.margins(y=0.15)
+    axes.set_title("In memory")
+    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, fontsize=8)
+
+
+def _stacked(axes: Axes, parts: dict[str, tuple[list[float], str]]) -> None:
+    below = [0.0] * len(next(iter(parts.values()))[0])
+    for part, (heights, colour) in parts.items():
+        axes.bar(range(len(heights)), heights, 0.5, bottom=below, color=colour, label=part)
+        below = [low + height for low, height in zip(below, heights, strict=True)]
+    for place, total in enumerate(below):
+        axes.annotate(_number(total), (place, total), (0, 4), textcoords="offset points", ha="center")
+    axes.yaxis.set_major_formatter(lambda value, _: _number(value))
+    axes.margins(y=0.1)
     handles, labels = axes.get_legend_handles_labels()
     axes.legend(handles[::-1], labels[::-1], loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, fontsize=8)
 
 
-def _of_families(axes: Axes, sizes: Sequence[Grown]) -> None:
+def _of_families(axes: Axes, sizes: Sequence[Result]) -> None:
     labels = [
-        f"{grown['books']['families']:,} families\n{grown['disk']['authorisations']:,} purchases" for grown in sizes
+        f"{_number(grown['books']['families'])} families\n{_number(grown['disk']['authorisations'])} purchases"
+        for grown in sizes
     ]
     axes.set_xticks(range(len(sizes)), labels)
     axes.set_xlim(-0.5, len(sizes) - 0.5)
 
 
-DRAWINGS: Final[dict[str, Callable[[Axes, dict[str, Any]], None]]] = {"rate": _rate, "check": _check, "bytes": _bytes}
+def _per_second(measured: Result) -> float:
+    rate: float = measured["shot"]["requests"] / measured["shot"]["seconds"]
+    return rate
+
+
+def _p99_us(measured: Result) -> float:
+    p99_us: float = measured["shot"]["p99_us"]
+    return p99_us
+
+
+def _number(value: float, digits: int = 0) -> str:
+    """As the pages write it: 10 000 and 0,9."""
+    return f"{value:,.{digits}f}".translate({ord(","): " ", ord("."): ","})
+
+
+DRAWINGS: Final[dict[str, Callable[[Axes, Result], None]]] = {
+    "rate": _rate,
+    "check": _check,
+    "bytes": _bytes,
+    "log": _log,
+    "memory": _memory,
+}
 
 if __name__ == "__main__":
     main()

@@ -19,7 +19,7 @@ from loadtests.families import PROGRAMME
 from loadtests.kinds import AUTHORISE, CROWDED, EMPTY, EVERYWHERE, Kind, Streets
 from loadtests.machine import NotDurableError, disturbances, generator, machine_facts
 from loadtests.measures import Measure, Measuring
-from loadtests.report import Run, console, show, show_bars, show_marks, write
+from loadtests.report import Run, console, show_bars, show_marks, show_of, write
 from loadtests.scene import Scene, scene
 from loadtests.shots import WRK
 from loadtests.tpcb import TpcB
@@ -62,7 +62,7 @@ def main() -> None:
         run = bench(QUICK if quick else WHOLE)
     except NotDurableError as refused:
         sys.exit(str(refused))
-    show(run.measures)
+    show_of(run)
     if not quick:
         show_bars(bars(run.measures))
     if any(each.violations for each in run.findings):

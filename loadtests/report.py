@@ -20,6 +20,11 @@ from loadtests.measures import Measure
 
 console: Final = Console(width=120)
 """As wide as its tables, also in a file."""
+WRK_TAIL: Final = (
+    "p99 and p99.9 at full speed are wrk's: the first answer of each connection is slow, and its correction for\n"
+    "coordinated omission counts it many times over. In a shot of a few seconds they tell of the start, in one of ten\n"
+    "seconds no longer. No bar rests on them; the tail at a rate is measured by loadtests/driver.py."
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +71,13 @@ class Run:
 def show_marks(run: Run) -> None:
     for each in run.marks:
         console.print(f"This run is marked: {each}.", style="bold red", highlight=False)
+
+
+def show_of(run: Run) -> None:
+    """With a note on the percentiles where wrk has sent."""
+    show(run.measures)
+    if run.generator.startswith("wrk"):
+        console.print(WRK_TAIL, highlight=False)
 
 
 def show(measures: Sequence[Measure]) -> None:

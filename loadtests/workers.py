@@ -23,7 +23,7 @@ from loadtests.bench import DATA_DIR, FAMILIES, RESULTS, books, warm_up
 from loadtests.kinds import AUTHORISE, Kind, Streets
 from loadtests.machine import NotDurableError, disturbances, generator, machine_facts
 from loadtests.measures import Measure, Measuring
-from loadtests.report import Run, console, show, show_marks, write
+from loadtests.report import Run, console, show_marks, show_of, write
 from loadtests.scene import Scene, scene, service_of
 from loadtests.shots import WRK
 
@@ -51,7 +51,7 @@ def main() -> None:
         run = measured(QUICK if quick else WHOLE)
     except NotDurableError as refused:
         sys.exit(str(refused))
-    show(run.measures)
+    show_of(run)
     file = write(run, RESULTS, "workers-quick" if quick else "workers", {"two_workers_to_one": ratios(run.measures)})
     if not quick:
         each = ", ".join(f"{one:.3f}" for one in ratios(run.measures))

@@ -19,22 +19,22 @@ LOCUST = AUTHZ_TILLS=$(TILLS) .venv/bin/python -m locust -f loadtests/locustfile
 	lock clean
 
 help:
-	@echo "make demo    the programme of 2024 in about a minute, then the service on port 8000 (ARGS=--no-serve: without)"
-	@echo "make serve   the service with embedded servers"
-	@echo "make test    all tests (ARGS=tests/test_embedded.py: some of them)"
-	@echo "make mutants whether the tests notice every small change to the money rules (two minutes)"
-	@echo "make test-long the state machine for 200 000 calls, some minutes on both cores"
-	@echo "make check   format, lint, types, direction of imports"
-	@echo "make bench   authorise beside an empty endpoint and TPC-B, seven minutes (ARGS=--quick: one, without figures)"
-	@echo "make bench-scale the same sales on 10 000 and on 1 000 000 families (ARGS='--sizes 10_000,1_000_000,10_000_000')"
-	@echo "make plots   draws docs/growth-*.png and .svg of the bench-scale run that decision 14 quotes (ARGS=file: of that one)"
-	@echo "make bench-guard whether authorise is still fast enough beside an empty endpoint, half a minute"
-	@echo "make docs    draws docs/hold-states.md from the code"
-	@echo "make load    four journeys against the service at HOST, judged by loadtests/targets.toml (JOURNEYS=ShopsDay: one)"
-	@echo "make load-ui the same journeys, chosen and started on locust's page at http://127.0.0.1:8089"
-	@echo "make bench-workers what two workers do compared with one, on this machine"
-	@echo "make lock    renews the lock files (ARGS=--upgrade: with the newest versions)"
-	@echo "make clean   removes .venv, var and what tools left behind"
+	@echo "make demo           the programme of 2024 in about a minute, then the service on port 8000 (ARGS=--no-serve: without)"
+	@echo "make serve          the service with embedded servers"
+	@echo "make test           all tests (ARGS=tests/test_embedded.py: some of them)"
+	@echo "make mutants        whether the tests notice every small change to the money rules (two minutes)"
+	@echo "make test-long      the state machine for 200 000 calls, some minutes on both cores"
+	@echo "make check          format, lint, types, direction of imports"
+	@echo "make bench          authorise beside an empty endpoint and TPC-B, eight minutes (ARGS=--quick: one, without verdicts)"
+	@echo "make bench-scale    the same sales on 10 000 and on 1 000 000 families, ten minutes and 7 GB of disk (ARGS='--sizes …')"
+	@echo "make plots          draws docs/growth-*.png and .svg of the bench-scale run that decision 14 quotes (ARGS=file: of that one)"
+	@echo "make bench-guard    whether authorise is still fast enough beside an empty endpoint, half a minute"
+	@echo "make docs           draws docs/hold-states.md from the code"
+	@echo "make load           four journeys against the service at HOST, judged by loadtests/targets.toml (JOURNEYS=ShopsDay: one)"
+	@echo "make load-ui        the same journeys, chosen and started on locust's page at http://127.0.0.1:8089"
+	@echo "make bench-workers  what two workers do compared with one, three minutes (ARGS=--quick: half of one)"
+	@echo "make lock           renews the lock files (ARGS=--upgrade: with the newest versions)"
+	@echo "make clean          removes .venv, var and what tools left behind"
 
 demo serve: .venv/installed
 	@.venv/bin/authz $@ $(ARGS)

@@ -9,6 +9,7 @@ from loadtests.kinds import AUTHORISE, BALANCE, BUSY_CARD, BUSY_SHOP, EMPTY, REP
 from loadtests.measures import Measure
 
 AT_CONNECTIONS: Final = 64
+"""Where nearly all bars are set, and at which growth, guard and workers measure."""
 CROWDED_CONNECTIONS: Final = 256
 KEPT_AT_LEAST: Final = 0.9
 """Who does less of a rate than this has not kept it, and its latencies there say nothing."""

@@ -27,7 +27,6 @@ from loadtests.tpcb import TpcB
 DATA_DIR: Final = Path("var/bench")
 RESULTS: Final = Path(__file__).with_name("results")
 FAMILIES: Final = 100_000
-PACED_CONNECTIONS: Final = 64
 PACED_CLIENTS: Final = 16
 """More of pgbench's only stand in each other's way."""
 PACED_LONGER: Final = 2
@@ -56,7 +55,7 @@ QUICK: Final = Plan(rounds=1, seconds=2, connections=(1, 64), clients=(1, 16), p
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="a minute, for whoever works on the harness: no figures")
+    parser.add_argument("--quick", action="store_true", help="a minute, for whoever works on the harness: no verdicts")
     quick = parser.parse_args().quick
     try:
         run = bench(QUICK if quick else WHOLE)
@@ -143,9 +142,7 @@ def at_half_the_peak(
     for number in range(1, plan.paced_rounds + 1):
         say(f"round {number} of {plan.paced_rounds}, {rate} a second")
         for kind in (EMPTY, AUTHORISE):
-            yield measuring.measure(
-                kind, number=number, connections=PACED_CONNECTIONS, seconds=seconds, per_second=rate
-            )
+            yield measuring.measure(kind, number=number, connections=AT_CONNECTIONS, seconds=seconds, per_second=rate)
         yield measuring.measure_tpc_b(tpc_b, number=number, clients=PACED_CLIENTS, seconds=seconds, per_second=rate)
 
 

@@ -185,14 +185,14 @@ def _keys(file: Path | None) -> dict[str, str]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--bank", type=Path, required=True)
+    parser.add_argument("--requests", type=Path, required=True)
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--connections", type=int, required=True)
     parser.add_argument("--seconds", type=float, required=True)
     parser.add_argument("--rate", type=float, help="requests a second; without it as fast as they are answered")
     parser.add_argument("--keys", type=Path, help="tills and their keys: approvals are captured")
     given = parser.parse_args()
-    requests, where = read(given.bank), {"connections": given.connections, "seconds": given.seconds}
+    requests, where = read(given.requests), {"connections": given.connections, "seconds": given.seconds}
     if given.rate:
         shot = uvloop.run(at_a_rate(requests, given.port, per_second=given.rate, **where))
     else:

@@ -149,7 +149,7 @@ def _measured(
     """Every size in every round, and the empty endpoint."""
     measured, empty = [], []
     numbers = count(int(datetime.now(UTC).timestamp()) % 1_000_000_000 * 1_000_000)
-    bank = data_dir / "requests.bank"
+    requests = data_dir / "requests"
     for number in range(rounds):
         for books in all_books:
             traffic = Traffic(
@@ -160,10 +160,10 @@ def _measured(
                 numbers=numbers,
             )
             write_requests(
-                traffic.purchases(PERMITTED, int(WARM_UP_SECONDS * REQUESTS_A_SECOND)), bank.with_suffix(".warm")
+                traffic.purchases(PERMITTED, int(WARM_UP_SECONDS * REQUESTS_A_SECOND)), requests.with_suffix(".warm")
             )
-            write_requests(traffic.purchases(PERMITTED, int(seconds * REQUESTS_A_SECOND)), bank)
-            measured.append(_sold(number + 1, servers, books, bank, data_dir, seconds))
+            write_requests(traffic.purchases(PERMITTED, int(seconds * REQUESTS_A_SECOND)), requests)
+            measured.append(_sold(number + 1, servers, books, requests, data_dir, seconds))
             shot = measured[-1].shot
             _tell(
                 f"round {number + 1}, {books.made.families:,} families: {shot.per_second:,.0f}/s,"
@@ -172,8 +172,8 @@ def _measured(
             )
         port = free_port()
         with empty_endpoint(port, data_dir / "empty.log"):
-            as_fast_as_it_answers(bank, port, connections=AT_CONNECTIONS, seconds=1)
-            empty.append(as_fast_as_it_answers(bank, port, connections=AT_CONNECTIONS, seconds=seconds / 2))
+            as_fast_as_it_answers(requests, port, connections=AT_CONNECTIONS, seconds=1)
+            empty.append(as_fast_as_it_answers(requests, port, connections=AT_CONNECTIONS, seconds=seconds / 2))
         _tell(f"round {number + 1}, the empty endpoint: {empty[-1].per_second:,.0f}/s")
     return measured, empty
 
@@ -191,8 +191,8 @@ def _copied_anew(servers: Servers, books: Books) -> str:
     return url
 
 
-def _sold(number: int, servers: Servers, books: Books, bank: Path, data_dir: Path, seconds: float) -> Round:
-    """A service of its own, warm, as busy as 64 connections can make it.
+def _sold(number: int, servers: Servers, books: Books, requests: Path, data_dir: Path, seconds: float) -> Round:
+    """A service of its own, warm, as busy as `AT_CONNECTIONS` can make it.
 
     A copy forces a checkpoint, and after one each page is written whole at its first change: so every size begins with
     a checkpoint, and all of them are measured as long after it.
@@ -202,9 +202,9 @@ def _sold(number: int, servers: Servers, books: Books, bank: Path, data_dir: Pat
     asyncio.run(execute(url, "CHECKPOINT"))
     port = free_port()
     with service_of(servers, url, port, data_dir) as service:
-        as_fast_as_it_answers(bank.with_suffix(".warm"), port, connections=AT_CONNECTIONS, seconds=WARM_UP_SECONDS)
+        as_fast_as_it_answers(requests.with_suffix(".warm"), port, connections=AT_CONNECTIONS, seconds=WARM_UP_SECONDS)
         before, began_at = settled(port), asyncio.run(wal_position(url))
-        shot = as_fast_as_it_answers(bank, port, connections=AT_CONNECTIONS, seconds=seconds)
+        shot = as_fast_as_it_answers(requests, port, connections=AT_CONNECTIONS, seconds=seconds)
         ended_at = asyncio.run(wal_position(url))
         added = since(before, settled(port))
         processes = {"service": [service.process.pid], **servers_of(os.getpid())}

@@ -18,7 +18,7 @@ from loadtests.report import console, show
 from loadtests.scene import scene
 
 RATIO_AT_LEAST: Final = 0.2
-"""Authorise ÷ empty endpoint, at 64 connections."""
+"""Authorise ÷ empty endpoint, at `AT_CONNECTIONS`."""
 DATA_DIR: Final = Path("var/guard")
 FAMILIES: Final = 2_000
 ROUNDS: Final = 3

@@ -70,17 +70,17 @@ class Measuring:
     ) -> Measure:
         """`number` is the round's."""
         port = self.scene.empty_port if kind is EMPTY else self.scene.service_port
-        bank, written = self._bank(kind, seconds)
+        requests, written = self._requests_file(kind, seconds)
         before = counted(self.scene.service_port)
         cost: dict[str, float] = {}
         with self._costing(cost):
             if per_second is None:
                 keys = self.directory / "keys" if kind.captures else None
                 shot = shots.as_fast_as_it_answers(
-                    bank, port, connections=connections, seconds=seconds, keys=keys, wrk=self.wrk
+                    requests, port, connections=connections, seconds=seconds, keys=keys, wrk=self.wrk
                 )
             else:
-                shot = shots.at_a_rate(bank, port, connections=connections, seconds=seconds, per_second=per_second)
+                shot = shots.at_a_rate(requests, port, connections=connections, seconds=seconds, per_second=per_second)
         added = since(before, settled(self.scene.service_port))
         if kind is not REPLAY and shot.requests > written * (2 if kind.captures else 1):
             raise ShotMissedError(f"{kind.name}: more was answered than the {written} requests that were written")
@@ -127,12 +127,12 @@ class Measuring:
                 return
         raise ShotMissedError(f"not all of {REPLAYED} requests were answered in {FIRST_SHOTS * FIRST_SECONDS} seconds")
 
-    def _bank(self, kind: Kind, seconds: float) -> tuple[Path, int]:
+    def _requests_file(self, kind: Kind, seconds: float) -> tuple[Path, int]:
         """The file of its requests, and how many are in it."""
         if kind is REPLAY and self.replayed:
             return self.replayed, REPLAYED
-        bank = self.directory / "requests"
-        return bank, write(kind.requests(self.streets, round(MOST_PER_SECOND * max(1, seconds))), bank)
+        requests = self.directory / "requests"
+        return requests, write(kind.requests(self.streets, round(MOST_PER_SECOND * max(1, seconds))), requests)
 
     @contextmanager
     def _costing(self, cost: dict[str, float]) -> Iterator[None]:

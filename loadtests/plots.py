@@ -17,6 +17,7 @@ mpl.use("agg")
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
+from loadtests.bars import AT_CONNECTIONS
 from loadtests.growth_report import LEAST_RATE, MOST_P99
 
 DOCS: Final = Path(__file__).parent.parent / "docs"
@@ -83,7 +84,7 @@ def _rate(axes: Axes, run: Result) -> None:
     low, high = axes.get_ylim()
     axes.set_ylim(min(low, 0.7), max(high, 1.4))
     axes.set_ylabel(f"{TIMES} the smallest books")
-    axes.set_title("The same sales on larger books, 64 connections")
+    axes.set_title(f"The same sales on larger books, {AT_CONNECTIONS} connections")
     axes.legend(loc="upper center", ncols=2, frameon=False, fontsize=7)
 
 

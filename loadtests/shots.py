@@ -34,7 +34,7 @@ class Shot:
     p99_us: float
     p999_us: float
     errors: int
-    """Answers that are not 2xx, and connections that broke."""
+    """Answers that are not 2xx (by wrk, which knows no more: above 399), and connections that broke."""
     generator_cpu_seconds: float = 0.0
     late_p99_us: float = 0.0
     """At a given rate: how long after its moment a request was sent."""
@@ -69,24 +69,24 @@ def shot_of(
 
 
 def as_fast_as_it_answers(
-    bank: Path, port: int, *, connections: int, seconds: float, keys: Path | None = None, wrk: str | None = WRK
+    requests: Path, port: int, *, connections: int, seconds: float, keys: Path | None = None, wrk: str | None = WRK
 ) -> Shot:
     """Each connection sends the next request when it has its answer. With `keys`, approvals are captured."""
     if wrk:
         command = [wrk, "-t1", f"-c{connections}", f"-d{max(1, round(seconds))}s", "--timeout", "5s"]
-        command += ["-s", str(SCRIPT), f"http://127.0.0.1:{port}", "--", str(bank)]
+        command += ["-s", str(SCRIPT), f"http://127.0.0.1:{port}", "--", str(requests)]
     else:
         command = [*DRIVER, "--port", str(port), "--connections", str(connections), "--seconds", str(seconds)]
-        command += ["--bank", str(bank)]
+        command += ["--requests", str(requests)]
     if keys:
         command += [str(keys)] if wrk else ["--keys", str(keys)]
     return _fired(command, seconds)
 
 
-def at_a_rate(bank: Path, port: int, *, connections: int, seconds: float, per_second: float) -> Shot:
+def at_a_rate(requests: Path, port: int, *, connections: int, seconds: float, per_second: float) -> Shot:
     """Requests are due at moments drawn beforehand, whether or not the earlier ones are answered; by our own driver."""
     command = [*DRIVER, "--port", str(port), "--connections", str(connections), "--seconds", str(seconds)]
-    return _fired([*command, "--bank", str(bank), "--rate", str(per_second)], seconds)
+    return _fired([*command, "--requests", str(requests), "--rate", str(per_second)], seconds)
 
 
 def _fired(command: list[str], seconds: float) -> Shot:

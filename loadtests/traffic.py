@@ -110,10 +110,10 @@ def request(path: str, body: bytes, *, till_key: str, key: str | None) -> bytes:
 def write(requests: Iterator[bytes], file: Path) -> int:
     """How many the file holds now."""
     written = 0
-    with file.open("wb") as bank:
+    with file.open("wb") as written_to:
         for each in requests:
-            bank.write(b"%0*d" % (LENGTH_DIGITS, len(each)))
-            bank.write(each)
+            written_to.write(b"%0*d" % (LENGTH_DIGITS, len(each)))
+            written_to.write(each)
             written += 1
     return written
 

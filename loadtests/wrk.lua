@@ -15,13 +15,13 @@ local function capture_of(status, headers, body)
 end
 
 function init(arguments)
-  local bank = assert(io.open(arguments[1], "rb"))
+  local file = assert(io.open(arguments[1], "rb"))
   while true do
-    local length = bank:read(8)
+    local length = file:read(8)
     if not length then break end
-    requests[#requests + 1] = bank:read(tonumber(length))
+    requests[#requests + 1] = file:read(tonumber(length))
   end
-  bank:close()
+  file:close()
   if arguments[2] then
     for line in io.lines(arguments[2]) do
       local till, key = line:match("^(%S+) (%S+)$")

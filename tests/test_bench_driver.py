@@ -112,8 +112,8 @@ async def test_each_approval_is_captured_by_its_own_till() -> None:
 
 def test_what_was_written_is_read_again(tmp_path: Path) -> None:
     requests = [*traffic().purchases(PERMITTED, 20), *traffic().balance_inquiries(3)]
-    assert write(iter(requests), tmp_path / "bank") == 23
-    assert read(tmp_path / "bank") == requests
+    assert write(iter(requests), tmp_path / "requests") == 23
+    assert read(tmp_path / "requests") == requests
 
 
 def test_no_two_purchases_share_a_key_and_the_tills_come_in_turn() -> None:

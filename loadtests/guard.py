@@ -17,8 +17,9 @@ from loadtests.measures import Measure, Measuring
 from loadtests.report import console, show
 from loadtests.scene import scene
 
-RATIO_AT_LEAST: Final = 0.2
-"""Authorise ÷ empty endpoint, at `AT_CONNECTIONS`."""
+RATIO_AT_LEAST: Final = 0.25
+"""Authorise ÷ empty endpoint, at `AT_CONNECTIONS`: a little below what it does where others use the same cores, so that
+only the code can miss it, and near enough to what it does in quiet that a slip by half is noticed."""
 DATA_DIR: Final = Path("var/guard")
 FAMILIES: Final = 2_000
 ROUNDS: Final = 3
@@ -30,7 +31,7 @@ def main() -> None:
     show(measures)
     if said := refusal(measures, books_in_order=books_in_order):
         sys.exit(said)
-    console.print(f"Authorise does {ratio(measures):.2f} of an empty endpoint; at least {RATIO_AT_LEAST} are wanted.")
+    console.print(f"Authorise does {ratio(measures):.3f} of an empty endpoint; at least {RATIO_AT_LEAST} are wanted.")
 
 
 def measured() -> tuple[list[Measure], bool]:
@@ -56,15 +57,15 @@ def refusal(measures: list[Measure], *, books_in_order: bool) -> str | None:
     if errors := sum(each.errors for each in measures):
         return f"{errors} answers were not what was meant, so the ratio says nothing."
     if (found := ratio(measures)) < RATIO_AT_LEAST:
-        return f"Authorise does {found:.2f} of an empty endpoint and must do {RATIO_AT_LEAST}: what made it slow?"
+        return f"Authorise does {found:.3f} of an empty endpoint and must do {RATIO_AT_LEAST}: what made it slow?"
     return None
 
 
 def ratio(measures: list[Measure]) -> float:
-    """The median of the rounds' ratios."""
+    """The median of the rounds' ratios, judged as it is printed."""
     rates = {(each.round, each.kind): each.shot.per_second for each in measures}
     rounds = {each.round for each in measures}
-    return median(rates[number, AUTHORISE.name] / rates[number, EMPTY.name] for number in rounds)
+    return round(median(rates[number, AUTHORISE.name] / rates[number, EMPTY.name] for number in rounds), 3)
 
 
 if __name__ == "__main__":

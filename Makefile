@@ -74,10 +74,11 @@ docs: .venv/installed
 
 # One journey after the other, also when one has failed.
 load: .venv/installed
+	@test -n "$(strip $(JOURNEYS))" || { echo "JOURNEYS names no journey: leave it out for all four." >&2; exit 1; }
 	@failed=; for journey in $(JOURNEYS); do echo "$$journey, $(RUN_TIME):"; \
 	$(LOCUST) --headless --only-summary --loglevel WARNING --users $(USERS) --spawn-rate $(USERS) \
 		--run-time $(RUN_TIME) $(ARGS) $$journey || failed="$$failed $$journey"; done; \
-	test -z "$$failed" || { echo "Targets were missed by:$$failed" >&2; exit 1; }
+	test -z "$$failed" || { echo "Failed:$$failed" >&2; exit 1; }
 
 load-ui: .venv/installed
 	@$(LOCUST) --class-picker --web-host 127.0.0.1 --users $(USERS) --spawn-rate $(USERS) $(ARGS)

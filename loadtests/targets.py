@@ -8,7 +8,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -36,6 +36,10 @@ class Target(BaseModel):
     most_p99_ms: float | None = Field(default=None, gt=0)
     most_errors: Decimal = Field(default=Decimal(0), ge=0, le=1)
     """Of all requests, as a share: of 390 a thousandth is none."""
+
+
+class TargetsRefusedError(ValueError):
+    """A run cannot be held against this file of targets; the sentence says why."""
 
 
 Targets = dict[str, dict[str, Target]]
@@ -86,12 +90,26 @@ class Row:
 
 
 def load_targets(path: Path, *, journeys: Iterable[str], calls: Iterable[str]) -> Targets:
-    """The table; ValueError where it names a journey or call that does not exist, and so would never fail."""
-    targets = _TARGETS.validate_python(tomllib.loads(path.read_text(encoding="utf-8"), parse_float=Decimal))
+    """The table; TargetsRefusedError where it names what does not exist, and so would never fail."""
+    try:
+        targets = _TARGETS.validate_python(tomllib.loads(path.read_text(encoding="utf-8"), parse_float=Decimal))
+    except OSError as error:
+        raise TargetsRefusedError(f"{path} cannot be read: {error.strerror}.") from None
+    except ValidationError as error:
+        wrong = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
+        raise TargetsRefusedError(f"{path} is no table of targets: {wrong}.") from None
+    except ValueError as error:
+        raise TargetsRefusedError(f"{path} is no TOML: {error}.") from None
     known, named = set(calls), {call for journey in targets.values() for call in journey}
     if wrong := sorted((targets.keys() - set(journeys)) | (named - known)):
-        raise ValueError(f"{path} names no journey or call: {', '.join(wrong)}.")
+        raise TargetsRefusedError(f"{path} names no journey or call: {', '.join(wrong)}.")
     return targets
+
+
+def without_targets(targets: Targets, journeys: Iterable[str]) -> str | None:
+    """Why a run of these journeys says nothing, in a sentence: whatever they did, they would pass."""
+    missing = [each for each in journeys if not targets.get(each)]
+    return f"The file of targets asks nothing of {', '.join(missing)}." if missing else None
 
 
 def judged(stats: "RequestStats", targets: Targets, journeys: Iterable[str]) -> list[Row]:

@@ -3,8 +3,11 @@
 import asyncio
 import csv
 import os
+import shutil
+import subprocess
 import sys
 from dataclasses import replace
+from datetime import UTC, datetime
 from decimal import Decimal
 from http import HTTPStatus
 from pathlib import Path
@@ -12,14 +15,22 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from pydantic import ValidationError
 
 from authz_service.demo import habits
 from authz_service.demo.plan import Settling
 from authz_service.enrolment.sandbox import SandboxTills
 from authz_service.serving import free_port
-from loadtests.journeys.calls import NAMES, PAGE, Answer, Request
-from loadtests.targets import Target, Verdict, is_passed, judged, load_targets, verdict_in_words
+from loadtests.journeys.calls import NAMES, PAGE, Answer, Request, retry_after_seconds
+from loadtests.targets import (
+    Target,
+    TargetsRefusedError,
+    Verdict,
+    is_passed,
+    judged,
+    load_targets,
+    verdict_in_words,
+    without_targets,
+)
 from tests.harm import Premises
 from tests.instances import instances
 from tests.losing_line import losing_line
@@ -102,6 +113,49 @@ async def test_a_service_that_is_not_there_fails_the_run(premises: Premises, tmp
     assert "FAIL" in said
 
 
+@pytest.mark.parametrize(
+    ("targets", "said"),
+    [
+        ("", "The file of targets asks nothing of first_of_the_month."),
+        ("[shops_day]\nauthorise = {}", "The file of targets asks nothing of first_of_the_month."),
+        ("[first_of_the_month]", "The file of targets asks nothing of first_of_the_month."),
+        ("[first_of_the_month]\nauthorize = {}", "targets.toml names no journey or call: authorize."),
+        ("[first_of_the_month", "targets.toml is no TOML: "),
+    ],
+)
+async def test_a_run_that_nothing_is_asked_of_fails_before_it_begins(
+    premises: Premises, tmp_path: Path, targets: str, said: str
+) -> None:
+    nobody = f"http://127.0.0.1:{free_port()}"
+    code, heard = await a_run(nobody, premises.tills, tmp_path, "FirstOfTheMonth", seconds=50, targets=targets)
+    assert code == 1, heard
+    assert said in heard
+    assert "Traceback" not in heard
+
+
+async def test_a_run_that_was_cut_short_says_so_and_fails(premises: Premises, tmp_path: Path) -> None:
+    """Though whatever it did until then was right; one that has its time passes."""
+    targets = "[first_of_the_month]\nauthorise = { most_p99_ms = 60000 }\n"
+    cut = "The run was cut short: it was to last 40 seconds."
+    async with premises.service() as world:
+        for seconds, after_seconds in ((40, 5.0), (3, None)):
+            code, said = await a_run(
+                world.base_url, premises.tills, tmp_path, "FirstOfTheMonth",
+                seconds=seconds, targets=targets, terminated_after_seconds=after_seconds,
+            )  # fmt: skip
+            assert (code, cut in said, "The run has failed." in said) == (bool(after_seconds),) * 3, said
+            assert "first_of_the_month authorise" in said
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="asks make")
+def test_make_load_of_no_journey_fails() -> None:
+    """Nothing is installed for it: the test takes what is there for new."""
+    command = ["make", "-o", ".venv/installed", "load", "JOURNEYS= "]
+    done = subprocess.run(command, cwd=LOADTESTS.parent, capture_output=True, text=True, timeout=20, check=False)
+    assert done.returncode != 0
+    assert "JOURNEYS names no journey" in done.stderr
+
+
 # --- What an answer must be ------------------------------------------------------------------------------------------
 
 AN_EMPTY_PAGE = b'{"data":[],"has_more":false}'
@@ -150,6 +204,23 @@ def test_what_may_be_repeated_is_no_answer(status: int) -> None:
 
 def test_what_a_journey_knows_of_its_answer_is_asked_too() -> None:
     assert a_request(check=lambda page: f"{len(page['data'])} listed").wrong(an_answer()) == "0 listed"
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        ("7", 7.0),
+        (" 0 ", 0.0),
+        ("Tue, 05 Nov 2024 08:00:03 GMT", 3.0),
+        ("Tue, 05 Nov 2024 07:59:00 GMT", 0.0),
+        ("Tue, 05 Nov 2024 08:00:03 -0000", 3.0),
+        *((unread, 1.0) for unread in (None, "", "soon", "nan", "-3", "inf", "²")),
+    ],
+)
+def test_retry_after_is_seconds_or_a_date_and_whatever_else_it_says_a_second(
+    header: str | None, seconds: float
+) -> None:
+    assert retry_after_seconds(header, now=datetime(2024, 11, 5, 8, tzinfo=UTC)) == seconds
 
 
 # --- The table -------------------------------------------------------------------------------------------------------
@@ -242,15 +313,32 @@ def test_the_table_of_the_repository_has_a_rate_for_every_journey() -> None:
 )
 def test_a_misspelt_target_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "targets.toml").write_text(text)
-    with pytest.raises((ValueError, ValidationError), match=r"shops_days|authorize|most_p95_ms"):
+    with pytest.raises(TargetsRefusedError, match=r"shops_days|authorize|most_p95_ms"):
         load_targets(tmp_path / "targets.toml", journeys=JOURNEYS, calls=NAMES)
+
+
+def test_a_file_of_targets_that_is_not_there_is_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(TargetsRefusedError, match=r"none\.toml cannot be read: No such file"):
+        load_targets(tmp_path / "none.toml", journeys=JOURNEYS, calls=NAMES)
+
+
+def test_each_journey_that_is_played_must_be_asked_for_something() -> None:
+    asked = {"shops_day": {"authorise": IN_TIME}, "busy_shop": {}}
+    assert without_targets(asked, ["shops_day"]) is None
+    assert without_targets(asked, JOURNEYS[:3]) == "The file of targets asks nothing of first_of_the_month, busy_shop."
 
 
 # --- A run -----------------------------------------------------------------------------------------------------------
 
 
 async def a_run(
-    host: str, tills: SandboxTills, directory: Path, *journeys: str, seconds: int, targets: str
+    host: str,
+    tills: SandboxTills,
+    directory: Path,
+    *journeys: str,
+    seconds: int,
+    targets: str,
+    terminated_after_seconds: float | None = None,
 ) -> tuple[int, str]:
     """Locust without its page, as `make load` starts it: the exit code and all that was said."""
     (directory / "targets.toml").write_text(targets)
@@ -260,10 +348,18 @@ async def a_run(
         "AUTHZ_DAY_SECONDS": str(seconds),
     }
     users = f"--users 28 --spawn-rate 28 --run-time {seconds}s --csv {directory / 'run'}"
-    return await locust(LOADTESTS / "locustfile.py", host, *users.split(), *journeys, environment=environment)
+    return await locust(
+        LOADTESTS / "locustfile.py",
+        host,
+        *(*users.split(), *journeys),
+        environment=environment,
+        terminated_after_seconds=terminated_after_seconds,
+    )
 
 
-async def locust(file: Path, host: str, *options: str, environment: dict[str, str]) -> tuple[int, str]:
+async def locust(
+    file: Path, host: str, *options: str, environment: dict[str, str], terminated_after_seconds: float | None = None
+) -> tuple[int, str]:
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "locust", "-f", str(file), "--host", host),
         *("--headless", "--only-summary", "--loglevel", "WARNING", *options),
@@ -272,7 +368,11 @@ async def locust(file: Path, host: str, *options: str, environment: dict[str, st
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
-    said, _ = await asyncio.wait_for(process.communicate(), 60)
+    coming = asyncio.create_task(process.communicate())
+    if terminated_after_seconds:
+        await asyncio.sleep(terminated_after_seconds)
+        process.terminate()
+    said, _ = await asyncio.wait_for(coming, 60)
     return process.returncode or 0, said.decode()
 
 

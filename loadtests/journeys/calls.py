@@ -6,6 +6,8 @@ contract's, a second answer under one key that is not the first one byte for byt
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -19,6 +21,8 @@ Document = dict[str, Any]
 Check = Callable[[Document], str | None]
 """What is wrong with a document of the right schema; None is nothing."""
 IN_PROGRESS: Final = "in_progress"
+RETRY_AFTER_SECONDS: Final = 1.0
+"""Where the service names no other, or none that can be read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +69,20 @@ class Answer:
         if self.status == HTTPStatus.CONFLICT:
             return self.raw.startswith(b"{") and self.document.get("code") == IN_PROGRESS
         return self.status in {0, HTTPStatus.TOO_MANY_REQUESTS} or self.status >= HTTPStatus.INTERNAL_SERVER_ERROR
+
+
+def retry_after_seconds(header: str | None, *, now: datetime) -> float:
+    """How long to wait: `Retry-After` has seconds, or a date where a proxy on the way wrote it (RFC 9110, 10.2.3)."""
+    text = (header or "").strip()
+    if text.isascii() and text.isdigit():
+        return float(text)
+    try:
+        moment = parsedate_to_datetime(text)
+    except ValueError:
+        return RETRY_AFTER_SECONDS
+    # A date of HTTP is in GMT, also where it does not say so.
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return max(0.0, (moment - now).total_seconds())
 
 
 @dataclass(slots=True, kw_only=True)

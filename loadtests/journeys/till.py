@@ -31,14 +31,13 @@ from loadtests.journeys.calls import (
     Check,
     Document,
     Request,
+    retry_after_seconds,
 )
 from loadtests.journeys.people import CHANCE, TERMINALS
 
 ATTEMPTS: Final = 8
 ANSWER_SECONDS: Final = 5.0
 """The service promises an answer in 1,5 seconds; a mobile line may add some."""
-RETRY_AFTER_SECONDS: Final = 1.0
-"""Where the service names no other."""
 TIMES_A_STAN_COMES_AGAIN: Final = 1_000_000
 
 
@@ -95,7 +94,7 @@ class Caller(FastHttpUser):
             answer = Answer(status=response.status_code, raw=response.content or b"", replayed=replayed)
             if answer.is_none:
                 response.failure(f"HTTP {answer.status}: no answer yet" if answer.status else "no answer in time")
-                return None, float(headers.get("Retry-After") or RETRY_AFTER_SECONDS)
+                return None, retry_after_seconds(headers.get("Retry-After"), now=datetime.now(UTC))
             if wrong := request.wrong(answer):
                 response.failure(wrong)
                 raise RescheduleTask

@@ -15,9 +15,10 @@ import asyncpg
 from authz_service.clock import monotonic_seconds
 from authz_service.ledger.audit import Finding, check, render, summary
 from loadtests.bars import AT_CONNECTIONS, bars, peak_per_second
+from loadtests.ending import ends_in_order
 from loadtests.families import PROGRAMME
 from loadtests.kinds import AUTHORISE, CROWDED, EMPTY, EVERYWHERE, Kind, Streets
-from loadtests.machine import NotDurableError, disturbances, generator, machine_facts
+from loadtests.machine import disturbances, generator, machine_facts
 from loadtests.measures import Measure, Measuring
 from loadtests.report import Run, console, show_bars, show_marks, show_of, write
 from loadtests.scene import Scene, scene
@@ -57,10 +58,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a minute, for whoever works on the harness: no verdicts")
     quick = parser.parse_args().quick
-    try:
+    with ends_in_order():
         run = bench(QUICK if quick else WHOLE)
-    except NotDurableError as refused:
-        sys.exit(str(refused))
     show_of(run)
     if not quick:
         show_bars(bars(run.measures))
@@ -77,7 +76,6 @@ def main() -> None:
 def bench(plan: Plan) -> Run:
     """All that the plan says is measured, and the books are checked."""
     load_average = os.getloadavg()  # before the enrolment, which is work of our own
-    DATA_DIR.mkdir(parents=True, exist_ok=True)
     began_at, since = datetime.now(UTC), monotonic_seconds()
 
     def say(what: str) -> None:

@@ -25,12 +25,13 @@ from authz_service.embedded import Servers, embedded_servers
 from authz_service.ledger.audit import check, check_since, summary
 from authz_service.serving import free_port
 from loadtests.bars import AT_CONNECTIONS
-from loadtests.books import PROGRAMME, Books, DiskTooSmallError, Size, execute, fill, fitting, is_there, opened
+from loadtests.books import PROGRAMME, Books, Size, execute, fill, fitting, is_there, opened
 from loadtests.counted import APPROVALS, astray, settled, since
+from loadtests.ending import ends_in_order
 from loadtests.families import url_of
 from loadtests.growth_facts import Disk, disk_of, memory_of, servers_of, wal_position, written_whole
 from loadtests.growth_report import Checked, Grown, GrowthRun, Round, console, show, write
-from loadtests.machine import NotDurableError, disturbances, generator, machine_facts
+from loadtests.machine import disturbances, generator, machine_facts
 from loadtests.scene import empty_endpoint, service_of
 from loadtests.shots import Shot, as_fast_as_it_answers
 from loadtests.traffic import PERMITTED, Traffic
@@ -287,7 +288,5 @@ def _tell(what: str) -> None:
 
 
 if __name__ == "__main__":
-    try:
+    with ends_in_order():
         typer.run(main)
-    except (DiskTooSmallError, NotDurableError) as refused:
-        sys.exit(str(refused))

@@ -12,6 +12,7 @@ from typing import Final
 
 from loadtests.bars import AT_CONNECTIONS
 from loadtests.bench import books, warm_up
+from loadtests.ending import ends_in_order
 from loadtests.kinds import AUTHORISE, EMPTY, Streets
 from loadtests.measures import Measure, Measuring
 from loadtests.report import console, show
@@ -27,7 +28,8 @@ SECONDS: Final = 2
 
 
 def main() -> None:
-    measures, books_in_order = measured()
+    with ends_in_order():
+        measures, books_in_order = measured()
     show(measures)
     if said := refusal(measures, books_in_order=books_in_order):
         sys.exit(said)
@@ -36,7 +38,6 @@ def main() -> None:
 
 def measured() -> tuple[list[Measure], bool]:
     """Both endpoints in turn, by our own driver, since wrk is not everywhere."""
-    DATA_DIR.mkdir(parents=True, exist_ok=True)
     with scene(DATA_DIR, FAMILIES) as all_up:
         streets = Streets.of(all_up.families, f"{datetime.now(UTC):%Y%m%d%H%M%S}")
         measuring = Measuring(all_up, streets, DATA_DIR, None)

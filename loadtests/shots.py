@@ -1,5 +1,6 @@
 """One measurement of one kind of request: what came back, how fast, and by whom it was sent."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -16,6 +17,8 @@ from loadtests.percentiles import percentile
 WRK: Final = shutil.which("wrk")
 SCRIPT: Final = Path(__file__).with_name("wrk.lua")
 DRIVER: Final = (sys.executable, "-m", "loadtests.driver")
+BOUND: Final = (sys.executable, "-IS", str(Path(__file__).with_name("bound.py")))
+"""Before a command: it ends with this process, also where that is killed and cannot end it."""
 LONGER_SECONDS: Final = 30.0
 """So much more than it was told to take a load generator may take before it is given up."""
 
@@ -100,7 +103,8 @@ def _fired(command: list[str], seconds: float) -> Shot:
 def run_counted(command: Sequence[str], seconds: float) -> tuple[str, float]:
     """What the command said, and its processor time: that of the only child that has ended meanwhile."""
     before = getrusage(RUSAGE_CHILDREN)
-    done = subprocess.run(command, capture_output=True, text=True, timeout=seconds + LONGER_SECONDS, check=False)
+    bound = [*BOUND, str(os.getpid()), *command]
+    done = subprocess.run(bound, capture_output=True, text=True, timeout=seconds + LONGER_SECONDS, check=False)
     after = getrusage(RUSAGE_CHILDREN)
     if done.returncode != 0:
         raise ShotMissedError(f"{command[0]} ended with {done.returncode}: {done.stderr[-2000:]}")

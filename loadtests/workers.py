@@ -20,8 +20,9 @@ from authz_service.ledger.audit import render, summary
 from authz_service.serving import free_port
 from loadtests.bars import AT_CONNECTIONS
 from loadtests.bench import DATA_DIR, FAMILIES, RESULTS, books, warm_up
+from loadtests.ending import ends_in_order
 from loadtests.kinds import AUTHORISE, Kind, Streets
-from loadtests.machine import NotDurableError, disturbances, generator, machine_facts
+from loadtests.machine import disturbances, generator, machine_facts
 from loadtests.measures import Measure, Measuring
 from loadtests.report import Run, console, show_marks, show_of, write
 from loadtests.scene import Scene, scene, service_of
@@ -47,10 +48,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="one short round, for whoever works on the harness")
     quick = parser.parse_args().quick
-    try:
+    with ends_in_order():
         run = measured(QUICK if quick else WHOLE)
-    except NotDurableError as refused:
-        sys.exit(str(refused))
     show_of(run)
     file = write(run, RESULTS, "workers-quick" if quick else "workers", {"two_workers_to_one": ratios(run.measures)})
     if not quick:
@@ -68,7 +67,6 @@ def main() -> None:
 def measured(turns: Turns) -> Run:
     """One worker and two in turn, after a turn of each that does not count."""
     began_at, load_average = datetime.now(UTC), os.getloadavg()
-    DATA_DIR.mkdir(parents=True, exist_ok=True)
     with scene(DATA_DIR, FAMILIES) as one, beside_it(one) as two:
         machine = asyncio.run(
             machine_facts(

@@ -96,8 +96,8 @@ def load_targets(path: Path, *, journeys: Iterable[str], calls: Iterable[str]) -
     except OSError as error:
         raise TargetsRefusedError(f"{path} cannot be read: {error.strerror}.") from None
     except ValidationError as error:
-        wrong = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
-        raise TargetsRefusedError(f"{path} is no table of targets: {wrong}.") from None
+        found = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
+        raise TargetsRefusedError(f"{path} is no table of targets: {found}.") from None
     except ValueError as error:
         raise TargetsRefusedError(f"{path} is no TOML: {error}.") from None
     known, named = set(calls), {call for journey in targets.values() for call in journey}

@@ -13,7 +13,7 @@ import pwd
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -24,6 +24,7 @@ from signal import SIGINT, SIGKILL, SIGQUIT, SIGTERM, Signals
 from subprocess import PIPE, Popen, TimeoutExpired, call, check_output
 from threading import current_thread, main_thread
 from time import monotonic, sleep
+from types import MappingProxyType
 from typing import Final, Never
 from urllib.parse import quote
 
@@ -54,14 +55,20 @@ class Servers:
 
 
 @contextmanager
-def embedded_servers(data_dir: Path, *, durable: bool = True) -> Iterator[Servers]:
-    """Both servers answer inside the `with` and have stopped after it; what PostgreSQL holds stays in `data_dir`."""
+def embedded_servers(
+    data_dir: Path, *, durable: bool = True, settings: Mapping[str, str] = MappingProxyType({})
+) -> Iterator[Servers]:
+    """Both servers answer inside the `with` and have stopped after it; what PostgreSQL holds stays in `data_dir`.
+
+    The `settings` are PostgreSQL's for this start alone, and cannot change how it is reached.
+    """
     if current_thread() is not main_thread():
         raise EmbeddedError("Start the embedded servers in the main thread: they end with the thread of their start.")
     with _claimed(data_dir.resolve()) as ground:
         programs, valkey = ground.programs()
         cluster = ground.cluster(programs, durable=durable)
-        options = (*_POSTGRES.split(), *(() if durable else _NOT_DURABLE.split()))
+        given = [f"--{name}={value}" for name, value in settings.items()]  # first: the later one holds
+        options = (*given, *_POSTGRES.split(), *(() if durable else _NOT_DURABLE.split()))
         with (
             ground.running(SIGINT, SIGQUIT, programs / "postgres", "-D", cluster, "-k", ground.run_dir, *options),
             ground.running(SIGTERM, SIGKILL, valkey, "--save", "", *_VALKEY.split()),

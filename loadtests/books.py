@@ -39,6 +39,8 @@ CARD_PREFIX: Final = "936001"
 _ENROLLED_PART: Final = 100
 _ENROLLED: Final = (350, 10_000)
 """One family in a hundred is enrolled by the real enrolment, within these bounds; each companion has some of them."""
+SMALLEST: Final = _ENROLLED[0] + 1
+"""Families: who is enrolled does not go shopping, and somebody must."""
 _PAST: Final = timedelta(days=300)
 _QUIET: Final = timedelta(days=2)
 """No purchase of the past is younger: whatever was held is over."""

@@ -7,12 +7,14 @@ books are not in order, is void.
 """
 
 import asyncio
+import math
 import os
+import re
 import sys
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
-from itertools import count
+from itertools import count, pairwise
 from pathlib import Path
 from random import Random
 from time import monotonic
@@ -25,7 +27,7 @@ from authz_service.embedded import Servers, embedded_servers
 from authz_service.ledger.audit import check, check_since, summary
 from authz_service.serving import free_port
 from loadtests.bars import AT_CONNECTIONS
-from loadtests.books import PROGRAMME, Books, Size, execute, fill, fitting, is_there, opened
+from loadtests.books import PROGRAMME, SMALLEST, Books, Size, execute, fill, fitting, is_there, opened
 from loadtests.counted import APPROVALS, astray, settled, since
 from loadtests.ending import ends_in_order
 from loadtests.families import url_of
@@ -46,7 +48,9 @@ COPIED_UP_TO: Final = 100_000
 RECENT: Final = 2_000
 """So many authorisations are new for the check that goes on from a checkpoint; it begins a margin before them."""
 LOADING: Final = {"fsync": "off", "full_page_writes": "off", "max_wal_size": "8GB", "checkpoint_timeout": "30min"}
-"""Of the server while the books are filled, and only then."""
+"""Of the server while the books are filled, and only then: it gets them at its start, so whoever starts it next, also
+after a run that was killed, has a server that is durable."""
+_SETTING: Final = re.compile(r"(?P<name>[a-z_]+)=(?P<value>.+)")
 _SOLD_FROM: Final = """
 -- The files of whatever a sale looks up: the family, its card, wallet, months and holds, with their indexes.
 SELECT current_setting('data_directory') || '/' || pg_relation_filepath(f.oid) AS file
@@ -60,13 +64,22 @@ SELECT created_at FROM authorisation WHERE programme_id = $1 ORDER BY authorisat
 """
 
 
+def finite(value: float) -> float:
+    """A bound lets pass what has no end."""
+    if not math.isfinite(value):
+        raise typer.BadParameter(f"{value} is no number to count with.")
+    return value
+
+
 def main(
     *,
     sizes: Annotated[str, typer.Option(help="Families, ascending.")] = "10_000,1_000_000",
-    purchases: Annotated[float, typer.Option(help="Past authorisations for each family, as the disk allows.")] = 1.0,
+    purchases: Annotated[
+        float, typer.Option(min=0, callback=finite, help="Past authorisations for each family, as the disk allows.")
+    ] = 1.0,
     rounds: Annotated[int, typer.Option(min=1)] = 5,
-    seconds: Annotated[float, typer.Option(help="Of each measurement.")] = 10.0,
-    keep_free_gb: Annotated[float, typer.Option(help="The disk keeps so much room.")] = 15.0,
+    seconds: Annotated[float, typer.Option(min=1, callback=finite, help="Of each measurement.")] = 10.0,
+    keep_free_gb: Annotated[float, typer.Option(min=0, callback=finite, help="The disk keeps so much room.")] = 15.0,
     data_dir: Annotated[Path, typer.Option(help="Where the books stand; they stay there for the next run.")] = Path(
         "var/growth"
     ),
@@ -77,13 +90,12 @@ def main(
     """Grows the books and shows what it costs."""
     # An invariant of ten million families takes longer than an operator would wait for it.
     os.environ["AUTHZ_AUDIT_STATEMENT_TIMEOUT_MS"] = "7200000"
-    wanted = [int(each) for each in sizes.split(",")]
-    settings = dict(each.split("=", 1) for each in postgres.split(",") if each)
-    data_dir.mkdir(parents=True, exist_ok=True)
+    wanted, settings = sizes_of(sizes), settings_of(postgres)
     began_at, load_average = datetime.now(UTC), os.getloadavg()
+    _begin(data_dir, settings)
     for families in wanted:
         _fill_unless_there(data_dir, families, purchases, int(keep_free_gb * 1e9))
-    with _configured(data_dir, settings), embedded_servers(data_dir) as servers:
+    with embedded_servers(data_dir, settings=settings) as servers:
         addresses = {"database_url": servers.database_url, "redis_url": servers.redis_url}
         machine = asyncio.run(machine_facts(**addresses, load_average=load_average))
         all_books = [opened(servers, data_dir, families) for families in wanted]
@@ -113,35 +125,45 @@ def main(
         sys.exit(f"The run is void: {'; '.join(run.void)}.")
 
 
+def sizes_of(text: str) -> list[int]:
+    """Families, the fewest first."""
+    try:
+        sizes = [int(each) for each in text.split(",")]
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} are not numbers of families with commas between.") from None
+    if sizes[0] < SMALLEST or any(larger <= smaller for smaller, larger in pairwise(sizes)):
+        raise typer.BadParameter(f"{text!r} must ascend from {SMALLEST} families or more.")
+    return sizes
+
+
+def settings_of(text: str) -> dict[str, str]:
+    """By name; whether PostgreSQL takes them, it says itself at its first start."""
+    given = [_SETTING.fullmatch(each) for each in text.split(",")] if text else []
+    if not all(given):
+        raise typer.BadParameter(f"{text!r} is not name=value, with commas between.")
+    return {each["name"]: each["value"] for each in given if each}
+
+
+def _begin(data_dir: Path, settings: dict[str, str]) -> None:
+    """PostgreSQL starts with these settings, which is known before anything is filled, and keeps none of another run.
+
+    Runs of an earlier version wrote theirs into the cluster, and left them there when they were killed.
+    """
+    with embedded_servers(data_dir, settings=settings) as servers:
+        asyncio.run(execute(servers.database_url, "ALTER SYSTEM RESET ALL"))
+    os.sync()
+
+
 def _fill_unless_there(data_dir: Path, families: int, purchases: float, kept_bytes: int) -> None:
     """The books of this size are there, from now or from an earlier run."""
     if is_there(data_dir, families):
         return _tell(f"{families:,} families: the books of an earlier run")
-    with embedded_servers(data_dir) as servers:
+    with embedded_servers(data_dir, settings=LOADING) as servers:
         asked = Size(families=families, purchases=int(families * purchases))
         size = fitting(asked, data_dir, kept_bytes=kept_bytes)
         _tell(f"{families:,} families and {size.purchases:,} purchases, about {size.bytes_on_disk / 1e9:.1f} GB")
-        asyncio.run(_configure(servers, LOADING))
-        try:
-            fill(servers, size, data_dir, lambda what: _tell(f"{families:,}: {what}"))
-        finally:
-            asyncio.run(_configure(servers, dict.fromkeys(LOADING)))
-        asyncio.run(execute(servers.database_url, "CHECKPOINT"))
-        os.sync()  # What was written without fsync is on the disk before anything is measured.
-
-
-@contextmanager
-def _configured(data_dir: Path, settings: dict[str, str]) -> Iterator[None]:
-    """PostgreSQL has these settings at its next starts."""
-    if settings:
-        with embedded_servers(data_dir) as servers:
-            asyncio.run(_configure(servers, settings))
-    try:
-        yield
-    finally:
-        if settings:
-            with embedded_servers(data_dir) as servers:
-                asyncio.run(_configure(servers, dict.fromkeys(settings)))
+        fill(servers, size, data_dir, lambda what: _tell(f"{families:,}: {what}"))
+    os.sync()  # What was written without fsync is on the disk before anything is measured.
 
 
 def _measured(
@@ -261,17 +283,6 @@ async def _checked(url: str, families: int) -> Checked:
 async def _disk(books: Books) -> Disk:
     async with _connected(books.database_url) as connection:
         return await disk_of(connection)
-
-
-async def _configure(servers: Servers, settings: Mapping[str, str | None]) -> None:
-    """As the server is to have them; None is its own default. Some wait for its next start."""
-    async with _connected(servers.database_url) as connection:
-        for name, value in settings.items():
-            if not name.replace("_", "").isalpha():
-                raise ValueError(f"{name} is not the name of a setting")
-            to = "DEFAULT" if value is None else await connection.fetchval("SELECT quote_literal($1::text)", value)
-            await connection.execute(f"ALTER SYSTEM SET {name} = {to}")
-        await connection.execute("SELECT pg_reload_conf()")
 
 
 @asynccontextmanager

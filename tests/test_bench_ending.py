@@ -1,19 +1,25 @@
 """A benchmark that is told to end leaves nothing behind, and one that cannot begin says so in a sentence."""
 
+import asyncio
 import os
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from time import monotonic, sleep
 
+import asyncpg
 import pytest
+import typer
+from typer.testing import CliRunner
 
-from authz_service.embedded import embedded_servers
+from authz_service.embedded import Servers, embedded_servers
+from loadtests import growth
+from loadtests.books import execute
 from loadtests.shots import ShotMissedError, run_counted
 
 pytestmark = [
@@ -21,6 +27,10 @@ pytestmark = [
     pytest.mark.timeout(120),
 ]
 ROOT = Path(__file__).parent.parent
+_DIFFER = """
+SELECT name, setting FROM pg_settings
+ WHERE name = ANY($1) AND (source = 'command line' OR sourcefile LIKE '%postgresql.auto.conf')
+"""
 SENDING = ("from loadtests.shots import run_counted; run_counted(['sleep', '60'], 60)",)
 
 
@@ -86,8 +96,92 @@ def test_a_directory_that_is_something_else_is_a_sentence(place: Path, benchmark
     (place / "var" / directory).write_text("no directory")
     with started(place, "-m", f"loadtests.{benchmark}") as process:
         assert process.wait(30) == 1, said(place)
-    assert said(place).endswith(f"Cannot write in {place}/var/{directory}: File exists.\n")
+    assert said(place).splitlines()[-1] == (f"Cannot write in {place}/var/{directory}: File exists.")
     assert "Traceback" not in said(place)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "heard"),
+    [
+        *(
+            (f"--sizes={sizes}", "must ascend from 351 families or more")
+            for sizes in ("0", "-5", "350", "500,500", "600,500")
+        ),
+        *((f"--sizes={sizes}", "are not numbers of families") for sizes in ("abc", ",", "500,", "", "500;600")),
+        *(
+            (f"--{name}={value}", f"Invalid value for '--{name}'")
+            for name in ("purchases", "seconds", "keep-free-gb", "rounds")
+            for value in ("nan", "inf", "-1", "many")
+        ),
+        ("--seconds=0", "Invalid value for '--seconds'"),
+        ("--rounds=0", "Invalid value for '--rounds'"),
+        *(
+            (f"--postgres={given}", "is not name=value")
+            for given in ("xx", "=", "xx=", "=1", "a b=1", "a=1,,b=2", ";=1")
+        ),
+    ],
+)
+def test_what_growth_cannot_do_it_says_before_it_starts_anything(
+    place: Path, monkeypatch: pytest.MonkeyPatch, arguments: str, heard: str
+) -> None:
+    monkeypatch.chdir(place)
+    monkeypatch.setenv("COLUMNS", "300")
+    command = typer.Typer(add_completion=False)
+    command.command()(growth.main)
+    result = CliRunner().invoke(command, [arguments])
+    assert result.exit_code == 2, result.output
+    assert heard in result.output
+    assert not (place / "var").exists()
+
+
+@pytest.mark.parametrize(
+    ("given", "heard"),
+    [
+        ("shared_buffers=a_lot", "invalid value for parameter"),
+        ("no_such_setting=1", "unrecognized configuration parameter"),
+        ("max_wal_size=1kB", "outside the valid range"),
+    ],
+)
+def test_settings_that_postgresql_refuses_are_a_sentence_and_leave_the_books_as_they_are(
+    place: Path, given: str, heard: str
+) -> None:
+    with started(place, "-m", "loadtests.growth", "--postgres", given) as process:
+        assert process.wait(30) == 1, said(place)
+    assert said(place).startswith("postgres did not start: ")
+    assert heard in said(place)
+    with embedded_servers(place / "var/growth") as servers:
+        assert settings_that_differ(servers) == {}
+
+
+def test_a_run_that_is_killed_while_it_fills_leaves_a_server_that_is_durable(place: Path) -> None:
+    with started(place, "-m", "loadtests.growth", "--sizes", "200_000") as process:
+        assert within(40, lambda: any("--fsync=off" in command(each) for each in below(process.pid))), said(place)
+        process.kill()
+        process.wait(10)
+    with embedded_servers(place / "var/growth") as servers:
+        assert settings_that_differ(servers) == {}
+
+
+def test_what_a_killed_run_of_an_earlier_version_left_in_the_cluster_is_reset(place: Path) -> None:
+    with embedded_servers(place / "growth") as servers:
+        for name, value in growth.LOADING.items():
+            asyncio.run(execute(servers.database_url, f"ALTER SYSTEM SET {name} = '{value}'"))
+    growth._begin(place / "growth", {"wal_compression": "pglz"})
+    with embedded_servers(place / "growth", settings={"wal_compression": "pglz", "port": "7"}) as servers:
+        assert settings_that_differ(servers) == {"wal_compression": "pglz"}
+
+
+def settings_that_differ(servers: Servers) -> dict[str, str]:
+    """From what initdb wrote, of those that growth sets."""
+
+    async def fetched() -> dict[str, str]:
+        connection = await asyncpg.connect(servers.database_url)
+        names = [*growth.LOADING, "shared_buffers", "wal_compression"]
+        rows = await connection.fetch(_DIFFER, names)
+        await connection.close()
+        return {row["name"]: row["setting"] for row in rows}
+
+    return asyncio.run(fetched())
 
 
 def test_a_directory_that_another_process_uses_is_a_sentence(place: Path) -> None:
@@ -122,11 +216,10 @@ def said(place: Path) -> str:
     return (place / "said").read_text()
 
 
-def within(seconds: float, is_true: "object") -> bool:
+def within(seconds: float, is_true: Callable[[], bool]) -> bool:
     """Whether it became true in time."""
-    assert callable(is_true)
     until = monotonic() + seconds
-    while not (answer := bool(is_true())) and monotonic() < until:
+    while not (answer := is_true()) and monotonic() < until:
         sleep(0.05)
     return answer
 

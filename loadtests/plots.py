@@ -16,6 +16,7 @@ import orjson
 mpl.use("agg")
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from loadtests.bars import AT_CONNECTIONS
 from loadtests.growth_report import LEAST_RATE, MOST_P99
@@ -44,21 +45,36 @@ def quoted() -> Path:
 
 
 def draw(source: Path, folder: Path) -> None:
-    """One PNG and one SVG for each drawing; a run that was disturbed says so in every title."""
-    run = orjson.loads(source.read_bytes())
+    """One PNG and one SVG for each drawing; a run that was disturbed says so in every title.
+
+    SystemExit, and nothing is drawn, where the file is no run.
+    """
     plt.rcParams.update(
         {"font.size": 10, "axes.spines.top": False, "axes.spines.right": False, "svg.hashsalt": "growth"}
     )
-    for name, drawing in DRAWINGS.items():
-        figure, axes = plt.subplots(figsize=(6.4, 4.0), layout="constrained")
-        drawing(axes, run)
-        _of_families(axes, run["sizes"])
-        if run["disturbed"]:
-            axes.set_title(f"{axes.get_title()}\n(a disturbed run: {'; '.join(run['disturbed'])})", fontsize=9)
-        figure.supxlabel(f"loadtests/results/{source.name}", fontsize=7, color=GREY, x=0.99, ha="right")
+    try:
+        run = orjson.loads(source.read_bytes())
+        # All of them before the first is written: half a run is none.
+        figures = {name: _figure(drawing, run, source) for name, drawing in DRAWINGS.items()}
+    except OSError as error:
+        raise SystemExit(f"{source} cannot be read: {error.strerror}.") from None
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
+        raise SystemExit(f"{source} is no raw file of a growth run.") from None
+    finally:
+        plt.close("all")
+    for name, figure in figures.items():
         figure.savefig(folder / f"growth-{name}.png", dpi=150)
         figure.savefig(folder / f"growth-{name}.svg", metadata={"Date": None})
-        plt.close(figure)
+
+
+def _figure(drawing: Callable[[Axes, Result], None], run: Result, source: Path) -> Figure:
+    figure, axes = plt.subplots(figsize=(6.4, 4.0), layout="constrained")
+    drawing(axes, run)
+    _of_families(axes, run["sizes"])
+    if run["disturbed"]:
+        axes.set_title(f"{axes.get_title()}\n(a disturbed run: {'; '.join(run['disturbed'])})", fontsize=9)
+    figure.supxlabel(f"loadtests/results/{source.name}", fontsize=7, color=GREY, x=0.99, ha="right")
+    return figure
 
 
 def _rate(axes: Axes, run: Result) -> None:

@@ -17,12 +17,12 @@ from authz_service.clock import Clock
 from authz_service.closing_statement import ClosingStatement, closing_statement, statement_of
 from authz_service.database import Connection
 from authz_service.last_sweep import sweep_to_the_end
-from authz_service.ledger.accounts import CLEARING, UNALLOCATED
+from authz_service.ledger.accounts import UNALLOCATED
 from authz_service.ledger.entries import alone_with, enter, one_snapshot, said_clearly
 from authz_service.ledger.postings import Transfer, left_over, returned_to_the_sponsor
 from authz_service.orders import OrderKind, keep_order
-from authz_service.payouts import Payable, payables
 from authz_service.settings import Settings
+from authz_service.settlement.unsettled import what_is_unsettled
 from authz_service.vocabulary import (
     CHANCE_BYTES,
     BeneficiaryId,
@@ -129,9 +129,7 @@ async def what_is_open(connection: Connection, programme_id: ProgrammeId, now: d
     zone = ZoneInfo(programme["zone"])
     reasons = [f"It runs until {_at(programme['ends_at'], zone)}."] if now < programme["ends_at"] else []
     reasons += _about_holds(await connection.fetchrow(_HOLDS, programme_id, now), zone)
-    reasons += _about_shops(await payables(connection, programme_id))
-    if clearing_rupiah := await connection.fetchval(_OWN_ACCOUNT, programme_id, CLEARING):
-        reasons.append(f"On its way: payouts of {in_rupiah(clearing_rupiah)}, which the bank has not confirmed.")
+    reasons += await what_is_unsettled(connection, programme_id)
     reasons += _about_families(await connection.fetchrow(_FAMILIES, programme_id), zone)
     return reasons
 
@@ -201,16 +199,6 @@ def _about_holds(row: asyncpg.Record | None, zone: ZoneInfo) -> Iterator[str]:
         yield (
             f"Over but not written: {in_rupiah(row['rupiah_over'])} in {several(row['holds_over'], 'hold')};"
             " a close writes their end first: try again."
-        )
-
-
-def _about_shops(shops: Sequence[Payable]) -> Iterator[str]:
-    """A shop that owes something is no reason: that is a receivable of the statement."""
-    owed = [shop.amount_rupiah for shop in shops if shop.amount_rupiah > 0]
-    if owed:
-        yield (
-            f"Captured but not settled: {in_rupiah(sum(owed))} are owed to {several(len(owed), 'shop')};"
-            " `authz programme settle` enters what the bank paid."
         )
 
 

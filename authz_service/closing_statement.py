@@ -20,8 +20,8 @@ from rich.table import Table
 from authz_service.answers import CURRENCY
 from authz_service.database import Connection
 from authz_service.ledger.entries import one_snapshot
-from authz_service.payouts import Payable, payables
 from authz_service.settings import Settings
+from authz_service.settlement.payables import Payable, payables
 from authz_service.vocabulary import ProgrammeId, in_rupiah, several
 
 FORMATS: Final = (".csv", ".json")
@@ -38,8 +38,19 @@ SELECT coalesce(sum(amount_rupiah) FILTER (WHERE kind = 'fund'), 0)::bigint AS f
          AS returned_to_sponsor_rupiah,
        coalesce(sum(amount_rupiah) FILTER (WHERE kind = 'post'), 0)::bigint AS captured_rupiah,
        coalesce(sum(amount_rupiah) FILTER (WHERE kind = 'refund'), 0)::bigint AS refunded_rupiah,
-       coalesce(sum(amount_rupiah) FILTER (WHERE kind = 'payout_settled'), 0)::bigint AS paid_rupiah,
-       count(DISTINCT debit_account_id) FILTER (WHERE kind = 'payout') AS shops_paid
+       coalesce(sum(CASE kind WHEN 'payout_settled' THEN amount_rupiah ELSE -amount_rupiah END)
+                FILTER (WHERE kind = 'payout_settled' OR kind = 'return' AND debit_account_id = 'fund'), 0)::bigint
+         AS paid_rupiah,
+       (SELECT count(*)
+          FROM (SELECT m.merchant_id
+                  FROM merchant m
+                  JOIN transfer t ON t.programme_id = $1 AND t.authorisation_id IS NULL
+                                 AND t.kind IN ('payout', 'payout_failed', 'return')
+                                 AND m.merchant_id IN (t.debit_account_id, t.credit_account_id)
+                 WHERE m.programme_id = $1
+                 GROUP BY m.merchant_id
+                HAVING sum(CASE t.kind WHEN 'payout' THEN t.amount_rupiah ELSE -t.amount_rupiah END) > 0) paid
+       ) AS shops_paid
   FROM transfer
  WHERE programme_id = $1
 """

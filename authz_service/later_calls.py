@@ -82,8 +82,9 @@ def reversal(desk: Desk, asked: Asked, body: Reversal, row: asyncpg.Record) -> N
     family, hold = desk.target(row)
     document: Document = {"status": HoldStatus.DECLINED, "undone": True, "reversed_amount": 0}
     if family is not None and hold is not None:
-        # In a closed programme no money moves: what was captured stands.
-        may_undo = row["target_captured_at_once"] and desk.reference.programme.closed_at is None
+        # In a closed programme no money moves, and of what is in a batch the shop is paid: what was captured stands.
+        is_final = row["target_is_in_a_batch"] or desk.reference.programme.closed_at is not None
+        may_undo = row["target_captured_at_once"] and not is_final
         document = _undo(desk, family, hold, captured_at_once=may_undo)
     authorisation_id = row["twin_authorisation_id"]
     # Made from the authorisation's, so that two reversals of a decline at once are one.

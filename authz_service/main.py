@@ -37,6 +37,7 @@ from authz_service.lanes import Lane
 from authz_service.problems import MethodNotAllowed, NoSuchAddress, Problem
 from authz_service.registry import Registry
 from authz_service.settings import Settings, settings_from_environment
+from authz_service.settlement.scheduler import Scheduler
 from authz_service.sweeping import Sweeper
 from authz_service.waiting import WaitingRoom
 
@@ -157,7 +158,8 @@ async def _start(settings: Settings, framework: FastAPI, stack: AsyncExitStack) 
         await lane.connected()
     tasks = [asyncio.create_task(lane.serve()) for lane in lanes]
     sweeper = Sweeper(settings=settings, room=room, pool=pool, clock=clock, chance=os.urandom)
-    helpers = [hint.tell_for_ever(), registry.follow(), sweeper.sweep_for_ever()]
+    scheduler = Scheduler(settings=settings, pool=pool, clock=clock, chance=os.urandom)
+    helpers = [hint.tell_for_ever(), registry.follow(), sweeper.sweep_for_ever(), scheduler.settle_for_ever()]
     tasks += map(asyncio.create_task, helpers)
     stack.push_async_callback(_stop, tasks)
     framework.state.office = Office(

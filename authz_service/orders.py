@@ -1,4 +1,4 @@
-"""What the office orders beside the roll: caps, operators, keys, payouts, the close. Each names who ordered it.
+"""What the office orders beside the roll: caps, operators, keys, settlement, the close. Each names who ordered it.
 
 An order is kept in the transaction that carries it out, and never changed; those of families are `family_change`.
 
@@ -39,7 +39,17 @@ class OrderKind(StrEnum):
     KEY_ISSUED = "key_issued"
     KEY_REVOKED = "key_revoked"
     SHOPS_PAID = "shops_paid"
+    """Of before there were batches: every shop was entered as paid under one reference of the bank."""
     PROGRAMME_CLOSED = "programme_closed"
+    BATCH_CLOSED = "batch_closed"
+    ACCOUNT_REQUESTED = "account_requested"
+    ACCOUNT_APPROVED = "account_approved"
+    PURCHASE_WAITS = "purchase_waits"
+    PURCHASE_WAITS_NO_MORE = "purchase_waits_no_more"
+    PAYOUT_SETTLED = "payout_settled"
+    PAYOUT_FAILED = "payout_failed"
+    PAYOUT_RETURNED = "payout_returned"
+    PAYOUT_RELEASED = "payout_released"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

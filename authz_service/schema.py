@@ -48,6 +48,8 @@ Rupiah = BigInteger
 _HOT_FILLFACTOR = 80
 """Room on the page for the next version of a row that the hot path updates."""
 
+_ADDS_UP = "brought_rupiah + captured_rupiah - refunded_rupiah + returned_rupiah = instructed_rupiah + carried_rupiah"
+
 
 def _id(name: str, *, nullable: bool = False) -> Column[str]:
     return Column(name, Id, nullable=nullable)
@@ -89,6 +91,8 @@ programme = Table(
     _rupiah("voucher_approval_above_rupiah", nullable=True),
     Column("voucher_approval_above_packages", Integer),
     Column("closed_at", Instant, comment="since then no money moves any more"),
+    Column("settlement_cut_off", Time, comment="wall clock of the zone; NULL: no scheduled settlement"),
+    Column("settlement_days", ARRAY(SmallInteger), comment="ISO weekdays, Monday is 1"),
     PrimaryKeyConstraint("programme_id"),
     CheckConstraint("starts_at < ends_at", name="starts_before_it_ends"),
     CheckConstraint("entitlement_rupiah > 0", name="entitlement_is_positive"),
@@ -104,6 +108,11 @@ programme = Table(
         name="voucher_limits_are_never_negative",
     ),
     CheckConstraint("closed_at >= ends_at", name="closes_after_it_ends"),
+    CheckConstraint("(settlement_cut_off IS NULL) = (settlement_days IS NULL)", name="settlement_is_whole"),
+    CheckConstraint(
+        "cardinality(settlement_days) > 0 AND settlement_days <@ '{1,2,3,4,5,6,7}'::smallint[]",
+        name="settlement_days_are_weekdays",
+    ),
     _one_of("package_counting", "per_purchase", "by_value", "no_limit"),
     _one_of("above_ceiling", "decline", "reduce"),
     _one_of("details_required", "never", "where_ceiling", "always"),
@@ -343,7 +352,24 @@ office_order = Table(
     Column("detail", JSONB, nullable=False, comment="ids, labels and rupiah; no key"),
     Column("recorded_at", Instant, nullable=False),
     PrimaryKeyConstraint("programme_id", "order_id"),
-    _one_of("kind", "cap_set", "operator_added", "key_issued", "key_revoked", "shops_paid", "programme_closed"),
+    _one_of(
+        "kind",
+        "cap_set",
+        "operator_added",
+        "key_issued",
+        "key_revoked",
+        "shops_paid",
+        "programme_closed",
+        "batch_closed",
+        "account_requested",
+        "account_approved",
+        "purchase_waits",
+        "purchase_waits_no_more",
+        "payout_settled",
+        "payout_failed",
+        "payout_returned",
+        "payout_released",
+    ),
 )
 
 card = Table(
@@ -591,6 +617,169 @@ transfer = Table(
     ),
 )
 
+# Settlement: where shops want their money, which transfer is in which batch, what the bank was told and what it said.
+
+# The newest that is approved is in force; it is approved by somebody else than asked for it.
+payout_account = Table(
+    "payout_account",
+    metadata,
+    _id("programme_id"),
+    _id("account_ref"),
+    _id("merchant_id"),
+    Column("bank_code", Text, nullable=False),
+    Column("account_number", Text, nullable=False),
+    Column("holder", Text, nullable=False),
+    Column("requested_at", Instant, nullable=False),
+    Column("requested_by", Text, nullable=False),
+    Column("approved_at", Instant),
+    Column("approved_by", Text),
+    PrimaryKeyConstraint("programme_id", "account_ref"),
+    ForeignKeyConstraint(["programme_id", "merchant_id"], ["merchant.programme_id", "merchant.merchant_id"]),
+    Index(None, "programme_id", "merchant_id"),
+    CheckConstraint("bank_code ~ '^[0-9]{3}$'", name="bank_code_is_digits"),
+    CheckConstraint("account_number ~ '^[0-9]{5,34}$'", name="account_number_is_digits"),
+    CheckConstraint("holder ~ '^[^[:cntrl:]]{1,70}$'", name="holder_is_one_line"),
+    CheckConstraint("(approved_at IS NULL) = (approved_by IS NULL)", name="approval_is_whole"),
+    CheckConstraint("lower(approved_by) <> lower(requested_by)", name="four_eyes"),
+    CheckConstraint("approved_at >= requested_at", name="approved_after_it_was_requested"),
+)
+
+settlement_batch = Table(
+    "settlement_batch",
+    metadata,
+    _id("programme_id"),
+    _id("batch_id"),
+    Column("number", Integer, nullable=False),
+    Column("cut_off_at", Instant, nullable=False),
+    Column("closed_at", Instant, nullable=False),
+    Column("closed_by", Text, nullable=False),
+    Column("items", Integer, nullable=False),
+    Column("brought_rupiah", Rupiah, nullable=False, comment="what shops were owed, or owed, before it"),
+    _rupiah("captured_rupiah"),
+    _rupiah("refunded_rupiah"),
+    Column("returned_rupiah", Rupiah, nullable=False, comment="payouts that came back and were released"),
+    _rupiah("instructed_rupiah"),
+    _rupiah("carried_rupiah"),
+    Column("hash", LargeBinary, nullable=False, comment="over its canonical lines and the hash of the batch before"),
+    PrimaryKeyConstraint("programme_id", "batch_id"),
+    UniqueConstraint("programme_id", "number"),
+    UniqueConstraint("programme_id", "cut_off_at"),
+    CheckConstraint("number > 0", name="number_is_positive"),
+    CheckConstraint("closed_at >= cut_off_at", name="closed_after_its_cut_off"),
+    CheckConstraint(
+        "items >= 0 AND captured_rupiah >= 0 AND refunded_rupiah >= 0 AND returned_rupiah >= 0"
+        " AND instructed_rupiah >= 0",
+        name="amounts_are_never_negative",
+    ),
+    CheckConstraint(_ADDS_UP, name="adds_up"),
+    CheckConstraint("octet_length(hash) = 32", name="hash_is_whole"),
+)
+
+# A transfer is in one batch at most, for ever.
+settlement_item = Table(
+    "settlement_item",
+    metadata,
+    _id("programme_id"),
+    _id("transfer_id"),
+    _id("batch_id"),
+    _id("merchant_id"),
+    Column("amount_rupiah", Rupiah, nullable=False, comment="what the shop is owed for it; refunds are below nothing"),
+    PrimaryKeyConstraint("programme_id", "transfer_id"),
+    Index(None, "programme_id", "batch_id"),
+    CheckConstraint("amount_rupiah <> 0", name="amount_is_something"),
+)
+
+settlement_position = Table(
+    "settlement_position",
+    metadata,
+    _id("programme_id"),
+    _id("batch_id"),
+    _id("merchant_id"),
+    _rupiah("brought_rupiah"),
+    _rupiah("captured_rupiah"),
+    _rupiah("refunded_rupiah"),
+    _rupiah("returned_rupiah"),
+    _rupiah("instructed_rupiah"),
+    _rupiah("carried_rupiah"),
+    Column("carried_because", Text),
+    PrimaryKeyConstraint("programme_id", "batch_id", "merchant_id"),
+    CheckConstraint(
+        "captured_rupiah >= 0 AND refunded_rupiah >= 0 AND returned_rupiah >= 0 AND instructed_rupiah >= 0",
+        name="amounts_are_never_negative",
+    ),
+    CheckConstraint(_ADDS_UP, name="adds_up"),
+    CheckConstraint("instructed_rupiah = 0 OR carried_rupiah = 0", name="is_paid_or_carried"),
+    CheckConstraint(
+        "CASE carried_because WHEN 'below_nothing' THEN carried_rupiah < 0 WHEN 'no_account' THEN carried_rupiah > 0"
+        " ELSE carried_rupiah = 0 END",
+        name="carried_has_a_reason",
+    ),
+)
+
+payout_instruction = Table(
+    "payout_instruction",
+    metadata,
+    _id("programme_id"),
+    _id("instruction_id"),
+    _id("batch_id"),
+    _id("merchant_id"),
+    _rupiah("amount_rupiah"),
+    Column("bank_code", Text, nullable=False),
+    Column("account_number", Text, nullable=False, comment="as it was then; shown whole in the bank's file alone"),
+    Column("holder", Text, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    PrimaryKeyConstraint("programme_id", "instruction_id"),
+    UniqueConstraint("programme_id", "batch_id", "merchant_id"),
+    CheckConstraint("amount_rupiah > 0", name="amount_is_positive"),
+    CheckConstraint("length(instruction_id) <= 64", name="id_fits_the_bank"),
+)
+
+payout_event = Table(
+    "payout_event",
+    metadata,
+    _id("programme_id"),
+    _id("instruction_id"),
+    Column("event", Text, nullable=False),
+    Column("at", Instant, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("bank_reference", Text),
+    Column("actor", Text, nullable=False),
+    Column("reason", Text),
+    PrimaryKeyConstraint("programme_id", "instruction_id", "event"),
+    ForeignKeyConstraint(
+        ["programme_id", "instruction_id"], ["payout_instruction.programme_id", "payout_instruction.instruction_id"]
+    ),
+    _one_of("event", "settled", "failed", "returned", "released"),
+    _one_of("source", "operator", "notice", "statement"),
+)
+
+# Flagged purchases, whose captures and refunds go into no batch until they are released.
+settlement_wait = Table(
+    "settlement_wait",
+    metadata,
+    _id("programme_id"),
+    _id("authorisation_id"),
+    Column("flagged_at", Instant, nullable=False),
+    Column("flagged_by", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("released_at", Instant),
+    Column("released_by", Text),
+    Column("release_reason", Text),
+    PrimaryKeyConstraint("programme_id", "authorisation_id", "flagged_at"),
+    Index(
+        "settlement_wait_open_key",
+        "programme_id",
+        "authorisation_id",
+        unique=True,
+        postgresql_where=text("released_at IS NULL"),
+    ),
+    CheckConstraint(
+        "(released_at IS NULL) = (released_by IS NULL) AND (released_at IS NULL) = (release_reason IS NULL)",
+        name="release_is_whole",
+    ),
+    CheckConstraint("released_at >= flagged_at", name="released_after_it_was_flagged"),
+)
+
 # How far the books have been checked; written once after each check.
 audit_checkpoint = Table(
     "audit_checkpoint",
@@ -613,7 +802,20 @@ IMMUTABLE = (
     "office_order",
     "reference_history",
     "audit_checkpoint",
+    "settlement_batch",
+    "settlement_item",
+    "settlement_position",
+    "payout_instruction",
+    "payout_event",
 )
+ENDED_ONCE = {
+    "payout_account": (
+        "approved_at",
+        "programme_id, account_ref, merchant_id, bank_code, account_number, holder, requested_at, requested_by",
+    ),
+    "settlement_wait": ("released_at", "programme_id, authorisation_id, flagged_at, flagged_by, reason"),
+}
+"""Rows that are kept like the immutable ones, but may be ended once: the column that ends them, and what stays."""
 REFERENCE_TABLES = (
     "programme",
     "month_cap",
@@ -714,6 +916,21 @@ def guards() -> list[str]:
             f"CREATE TRIGGER {table}_is_kept BEFORE TRUNCATE ON {table}"
             " FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()"
         )
+    for table, (end, columns) in ENDED_ONCE.items():
+        statements += [
+            (
+                f"CREATE TRIGGER {table}_is_immutable BEFORE DELETE OR UPDATE OF {columns} ON {table}"
+                " FOR EACH ROW EXECUTE FUNCTION refuse_change()"
+            ),
+            (
+                f"CREATE TRIGGER {table}_ends_once BEFORE UPDATE ON {table}"
+                f" FOR EACH ROW WHEN (OLD.{end} IS NOT NULL) EXECUTE FUNCTION refuse_change()"
+            ),
+            (
+                f"CREATE TRIGGER {table}_is_kept BEFORE TRUNCATE ON {table}"
+                " FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()"
+            ),
+        ]
     for table in REFERENCE_TABLES:
         for operation, rows in _ROWS_AFTER.items():
             statements.append(

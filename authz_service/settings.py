@@ -79,6 +79,8 @@ class Settings(BaseSettings):
     """So long a close or a settlement waits for others who write; then it says so and has written nothing."""
     closing_statement_timeout_ms: int = 300_000
     """For one of their statements; a million families take less than a minute."""
+    settlement_seconds: float = 300.0
+    """So long the scheduler may have a connection to close a batch; a million sales take less than a minute."""
     closing_sweep_seconds: float = 60.0
     """So long a close writes the end of holds that are over; what is left then is a reason not to close."""
     ready_timeout_seconds: float = 2.0

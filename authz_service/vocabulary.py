@@ -12,9 +12,11 @@ from typing import Final, NewType
 
 ProgrammeId = NewType("ProgrammeId", str)
 AuthorisationId = NewType("AuthorisationId", str)
+BatchId = NewType("BatchId", str)
 BeneficiaryId = NewType("BeneficiaryId", str)
 CardId = NewType("CardId", str)
 CompanionId = NewType("CompanionId", str)
+InstructionId = NewType("InstructionId", str)
 MerchantId = NewType("MerchantId", str)
 OperatorId = NewType("OperatorId", str)
 TerminalId = NewType("TerminalId", str)

@@ -31,7 +31,7 @@ LOOPS_A_REQUEST: Final = 12
 """Of one place in a plan: each hold of a voucher is one."""
 GROWING: Final = {
     *("request_key", "authorisation", "hold", "transfer", "allowance", "voucher", "voucher_movement"),
-    *("wallet", "beneficiary", "card"),
+    *("wallet", "beneficiary", "card", "settlement_item"),
 }
 _FILL: Final = """
 -- The past of families that do not shop here; whether it adds up does not matter to a plan.
@@ -67,6 +67,8 @@ WITH purchase AS MATERIALIZED (
        INSERT INTO transfer (programme_id, transfer_id, kind, cause, debit_account_id, credit_account_id,
                              amount_rupiah, authorisation_id, created_at)
        SELECT $1, 'trf_' || id, 'hold', 'authorise', who, 'mrc_filled', 1000, id, now() FROM purchase),
+     batched AS (
+       INSERT INTO settlement_item SELECT $1, 'trf_' || id, 'set_filled', 'mrc_filled', 1000 FROM purchase),
      months AS (
        INSERT INTO allowance
        SELECT $1, who, '2024-09-01'::date + held * interval '1 month', NULL, NULL, 0, 0, 0, 0 FROM purchase),

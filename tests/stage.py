@@ -8,7 +8,7 @@ is copied; also, without a close, when an example failed.
 import asyncio
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import count, islice
@@ -22,7 +22,6 @@ import orjson
 from authz_service.closing import close
 from authz_service.enrolment.sandbox import SandboxCard, SandboxTerminal
 from authz_service.ledger.audit import check
-from authz_service.payouts import PayoutRefused, settle
 from authz_service.roll.cards import CardFromTheBank, new_card, set_card_status
 from authz_service.roll.entering import enter
 from authz_service.roll.merging import merge
@@ -36,6 +35,7 @@ from tests.conftest import Cluster, EnrolledTemplate, _database
 from tests.model_offices import OPERATOR
 from tests.office import bearer
 from tests.operators import KEYS, a_newcomer
+from tests.settling import all_settled
 from tests.tally import ENDS
 from tests.world import A_MORNING, PROGRAMME, World, running
 
@@ -207,9 +207,7 @@ class Stage:
         self.set_clock(max(self._latest, ENDS) + timedelta(days=2))
         database, settings, programme = self._worlds[0].database, self._worlds[0].settings, ProgrammeId(PROGRAMME)
         how: Any = {"actor": _ORDER.actor, "clock": self.clock, "chance": os.urandom}
-        with suppress(PayoutRefused):
-            # Where nothing is owed; if it is, the close refuses.
-            await settle(database, settings, programme, reference="BKT-1", **how)
+        await all_settled(database, settings, self.clock)
         statement = (await close(database, settings, programme, reason="berita acara", **how)).statement
         assert all(tie.holds for tie in statement.ties)
         assert (statement.available_rupiah, statement.held_rupiah, statement.spent_rupiah) == (0, 0, self.spent)

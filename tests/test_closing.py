@@ -23,21 +23,20 @@ from authz_service.enrolment.sandbox import SandboxCard, SandboxTerminal
 from authz_service.ledger import book
 from authz_service.ledger.audit import check
 from authz_service.ledger.book import AllowanceUse, FamilyRecord, Snapshot, record
-from authz_service.ledger.entries import BooksBusy, enter
-from authz_service.ledger.postings import Parties, effect_on_wallet, of_hold, payout
+from authz_service.ledger.entries import BooksBusy
+from authz_service.ledger.postings import Parties, effect_on_wallet, of_hold
 from authz_service.ledger.statements import record_statement
-from authz_service.payouts import PayoutRefused, Settled, settle
 from authz_service.vocabulary import (
     AuthorisationId,
     BeneficiaryId,
     Cause,
     MerchantId,
     ProgrammeId,
-    TransferId,
     TransferKind,
 )
 from tests.conftest import Cluster, EnrolledTemplate, _database
 from tests.operators import Operator
+from tests.settling import batch_closed, settled
 from tests.world import PROGRAMME, WITA, Reply, World, running
 
 SAMARINDA: Final = ProgrammeId(PROGRAMME)
@@ -55,20 +54,6 @@ async def closed(world: World, connection: "asyncpg.Connection[asyncpg.Record] |
         SAMARINDA,
         reason="berita acara 1/2025",
         actor="dinsos",
-        clock=world.clock,
-        chance=os.urandom,
-    )
-
-
-async def settled(
-    world: World, reference: str = "BKT-1", connection: "asyncpg.Connection[asyncpg.Record] | None" = None
-) -> Settled:
-    return await settle(
-        connection or world.database,
-        world.settings,
-        SAMARINDA,
-        reference=reference,
-        actor="meja kartu bank",
         clock=world.clock,
         chance=os.urandom,
     )
@@ -136,14 +121,16 @@ async def test_the_whole_end_of_a_programme(world: World) -> None:
     assert held == (
         "Held: Rp150.000 in 2 holds, the last until 1 January 2025 at 23:59 WITA; capture or void them, or wait."
     )
-    assert owed.startswith("Captured but not settled: Rp150.000 are owed to 1 shop;")
+    assert owed == (
+        "Captured but in no batch: Rp150.000 in 1 capture; `authz settlement close --now` takes what is captured."
+    )
 
     world.at(IN_GRACE)
     assert (await world.capture(sold.kept, amount=80_000)).status == 201
     world.at(LONG_AFTER)
     (owed,) = await reasons_after_the_sweep(world)
     assert "Rp230.000" in owed
-    assert (await settled(world)).amount_rupiah == 230_000
+    assert await settled(world) == 230_000
     done = await closed(world)
     statement = done.statement
     assert done.now
@@ -213,11 +200,11 @@ async def test_a_programme_that_runs_is_not_closed(world: World) -> None:
 
 async def test_every_reason_is_given_at_once_with_its_figures(world: World) -> None:
     await at_the_end(world)
+    cards = world.tills.cards
     await world.authorise(amount=40_000)
     await world.authorise(amount=60_000, capture=True, till=world.other_till)
-    cards = world.tills.cards
-    on_its_way = payout(TransferId("trf_1"), MerchantId(world.till.merchant_id), 7_000, "BKT-0", world.now)
-    await enter(world.database, SAMARINDA, [on_its_way])
+    await batch_closed(world)
+    await world.authorise(amount=7_000, capture=True, card_number=cards[5].card_number)
     await world.database.execute(
         "UPDATE beneficiary SET next_status = 'removed', next_status_at = $1 WHERE beneficiary_id = ANY ($2)",
         THE_END + timedelta(days=5),
@@ -229,7 +216,7 @@ async def test_every_reason_is_given_at_once_with_its_figures(world: World) -> N
     assert [reason.partition(":")[0] for reason in await reasons(world)] == [
         "It runs until 1 January 2025 at 00",
         "Held",
-        "Captured but not settled",
+        "Captured but in no batch",
         "On its way",
         "Not applied",
         "Not returned",
@@ -238,8 +225,8 @@ async def test_every_reason_is_given_at_once_with_its_figures(world: World) -> N
     with pytest.raises(ClosingRefused) as refused:
         await closed(world)
     assert refused.value.reasons == (
-        "Captured but not settled: Rp60.000 are owed to 1 shop; `authz programme settle` enters what the bank paid.",
-        "On its way: payouts of Rp7.000, which the bank has not confirmed.",
+        "Captured but in no batch: Rp7.000 in 1 capture; `authz settlement close --now` takes what is captured.",
+        "On its way: Rp60.000 in 1 payout, of which the bank has said nothing yet.",
         "Not applied: the dated change of 2 families, the first of 6 January 2025 at 00:00 WITA; apply it first.",
         "Not returned: Rp1.800.000 of 1 family removed meanwhile; return it first.",
     )
@@ -293,37 +280,6 @@ async def test_what_removed_families_returned_meanwhile_is_told_apart(world: Wor
 
 
 # --- The shops' money. ------------------------------------------------------------------------------------------------
-
-
-async def test_a_payment_of_the_bank_is_entered_once(world: World) -> None:
-    with pytest.raises(PayoutRefused, match="No shop is owed anything"):
-        await settled(world)
-    await world.authorise(capture=True)
-    await world.authorise(amount=20_000, capture=True, till=world.other_till)
-    await world.authorise(amount=5_000, card_number=world.tills.cards[1].card_number)
-    assert await settled(world, " BKT-1 ") == Settled(reference="BKT-1", shops=2, amount_rupiah=170_000)
-    with pytest.raises(PayoutRefused, match="No shop is owed anything"):
-        await settled(world, "BKT-2")
-    await world.authorise(amount=30_000, capture=True, card_number=world.tills.cards[1].card_number)
-    with pytest.raises(PayoutRefused, match=r"'BKT-1' is entered already: Rp170\.000 to 2 shops"):
-        await settled(world)
-    assert (await settled(world, "BKT-2")).amount_rupiah == 30_000
-    for nothing in ("", " ", "x" * 141, "BKT\n1"):
-        with pytest.raises(PayoutRefused, match="1 to 140 printable"):
-            await settled(world, nothing)
-    await world.books_balance()
-
-
-async def test_two_who_settle_at_once_pay_once(world: World) -> None:
-    await world.authorise(capture=True)
-    other = await asyncpg.connect(world.settings.database_url.get_secret_value())  # type: ignore[union-attr]
-    done = await asyncio.gather(
-        settled(world, "BKT-1"), settled(world, "BKT-2", connection=other), return_exceptions=True
-    )
-    await other.close()
-    assert sorted(type(each).__name__ for each in done) == ["PayoutRefused", "Settled"]
-    assert await world.database.fetchval("SELECT sum(amount_rupiah) FROM transfer WHERE kind = 'payout'") == 150_000
-    await world.books_balance()
 
 
 async def test_a_shop_that_refunds_after_it_was_paid_is_a_receivable_and_no_reason(world: World) -> None:
@@ -602,10 +558,8 @@ async def test_what_an_operator_types(world: World, tmp_path: Path) -> None:
     world.at(LONG_AFTER)
     refused = await typed(world, "close", "--yes")
     assert (refused.status, refused.out) == (1, "")
-    assert refused.err.startswith(f"authz: {PROGRAMME} cannot be closed yet:\n  - Captured but not settled: Rp150.000")
-    paid = await typed(world, "settle", "--reference", "BKT-1")
-    assert paid.out == f"{PROGRAMME}: Rp150.000 to 1 shop, entered as paid under BKT-1.\n"
-    assert (await typed(world, "settle", "--reference", "BKT-1")).status == 1
+    assert refused.err.startswith(f"authz: {PROGRAMME} cannot be closed yet:\n  - Captured but in no batch: Rp150.000")
+    assert await settled(world) == 150_000
     assert "nothing is open: it can be closed" in (await typed(world, "show")).out
     unwritable = await typed(world, "close", "--yes", "--statement", str(tmp_path / "statement.pdf"))
     assert (unwritable.status, "not as 'statement.pdf'" in unwritable.err) == (1, True)
@@ -616,11 +570,11 @@ async def test_what_an_operator_types(world: World, tmp_path: Path) -> None:
     assert json.loads(file.read_text())["spent_rupiah"] == 150_000
     orders = await world.database.fetch("SELECT kind, actor, reason, detail::text FROM office_order ORDER BY order_id")
     assert [tuple(row)[:3] for row in orders] == [
-        ("shops_paid", "dinsos", None),
+        ("batch_closed", "meja kartu bank", None),
+        ("payout_settled", "meja kartu bank", None),
         ("programme_closed", "dinsos", "berita acara 1/2025"),
     ]
-    assert json.loads(orders[0]["detail"]) == {"reference": "BKT-1", "shops": 1, "amount_rupiah": 150_000}
-    assert json.loads(orders[1]["detail"]) == {"returned_rupiah": 987 * 1_800_000 - 150_000}
+    assert json.loads(orders[2]["detail"]) == {"returned_rupiah": 987 * 1_800_000 - 150_000}
     causes = await world.database.fetch("SELECT DISTINCT reason FROM transfer WHERE cause = 'close'")
     assert [row["reason"] for row in causes] == ["berita acara 1/2025"]
     again, stated = await typed(world, "close", "--yes"), await typed(world, "statement", "--programme", PROGRAMME)

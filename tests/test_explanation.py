@@ -239,6 +239,7 @@ EVERYTHING: Final = (
               leaves_on = '2020-01-02'
     """,
     "DELETE FROM terminal",
+    "ALTER TABLE payout_account DROP CONSTRAINT payout_account_programme_id_merchant_id_fkey",
     "DELETE FROM merchant",
     "UPDATE district SET name = 'Lain'",
     "UPDATE card SET status = 'replaced', expires_on = '2020-01-01'",

@@ -19,8 +19,10 @@ from authz_service.ledger.audit import Finding, check, check_since, expired_unwr
 from authz_service.ledger.book import AllowanceUse, FamilyRecord, Snapshot, record
 from authz_service.ledger.invariants import INVARIANTS
 from authz_service.ledger.invariants.given import DIRECTIONS, FAMILY, Reach
+from authz_service.ledger.invariants.settlement import SETTLEMENT
 from authz_service.ledger.postings import EFFECT_ON_WALLET, Parties, Transfer, effect_on_wallet, of_hold
 from authz_service.settings import SANDBOX_ROOT_KEY
+from authz_service.settlement.waits import wait
 from authz_service.vocabulary import (
     AccountId,
     AuthorisationId,
@@ -35,6 +37,7 @@ from authz_service.vocabulary import (
 from authz_service.vouching import vouch
 from tests.conftest import Cluster, EnrolledTemplate, _database
 from tests.operators import Operator, a_newcomer
+from tests.settling import batch_closed, instructions, said
 from tests.world import A_MORNING, PROGRAMME, WITA, Reply, World, running
 
 THE_NEXT_DAY: Final = A_MORNING + timedelta(hours=25)
@@ -98,6 +101,10 @@ THE_ENTRANT: Final = "(SELECT beneficiary_id FROM family_change WHERE kind = 'en
 ANOTHER_FAMILY: Final = "(SELECT max(beneficiary_id) FROM wallet)"
 A_QUIET_FAMILY: Final = "(SELECT min(beneficiary_id) FROM wallet WHERE version = 1 AND spent_rupiah + held_rupiah = 0)"
 ANOTHER_SHOP: Final = "(SELECT max(merchant_id) FROM merchant)"
+AN_ITEM: Final = "transfer_id = (SELECT min(transfer_id) FROM settlement_item WHERE amount_rupiah > 0)"
+A_HOLDS_TRANSFER: Final = "(SELECT min(transfer_id) FROM transfer WHERE kind = 'hold')"
+AN_INSTRUCTION: Final = "instruction_id = (SELECT min(instruction_id) FROM payout_instruction)"
+A_PAID_SHOP: Final = "(SELECT min(merchant_id) FROM payout_instruction)"
 ONCE_MORE: Final = """
     INSERT INTO transfer SELECT programme_id, 'trf_again', kind, cause, debit_account_id, credit_account_id,
                                 amount_rupiah, authorisation_id, reason, created_at FROM transfer WHERE"""
@@ -350,6 +357,74 @@ FORGERIES: Final = {
     "keys_have_their_authorisation": (
         "UPDATE request_key SET authorisation_id = 'auth_nobody' WHERE answer IS NOT NULL",
     ),
+    "items_are_as_their_transfers": (
+        f"UPDATE settlement_item SET amount_rupiah = amount_rupiah + 1 WHERE {AN_ITEM}",
+        f"UPDATE settlement_item SET merchant_id = {ANOTHER_SHOP} WHERE {AN_ITEM}",
+        f"UPDATE settlement_item SET transfer_id = 'trf_nobody' WHERE {AN_ITEM}",
+        f"UPDATE settlement_item SET transfer_id = {A_HOLDS_TRANSFER} WHERE {AN_ITEM}",
+    ),
+    "positions_equal_their_items": (
+        f"DELETE FROM settlement_item WHERE {AN_ITEM}",
+        f"UPDATE settlement_item SET batch_id = 'set_nobody' WHERE {AN_ITEM}",
+        "UPDATE settlement_position SET captured_rupiah = captured_rupiah + 1, refunded_rupiah = refunded_rupiah + 1",
+        f"DELETE FROM settlement_position WHERE merchant_id = {A_PAID_SHOP}",
+    ),
+    "positions_go_on_from_the_batch_before": (
+        (
+            "UPDATE settlement_position SET brought_rupiah = 1, carried_rupiah = carried_rupiah + 1 - brought_rupiah"
+            " WHERE carried_rupiah < 0"
+        ),
+        "UPDATE settlement_batch SET number = 3 WHERE number = 1",
+    ),
+    "batches_are_the_sums_of_their_positions": (
+        "UPDATE settlement_batch SET captured_rupiah = captured_rupiah + 1, refunded_rupiah = refunded_rupiah + 1",
+        "UPDATE settlement_batch SET items = items + 1",
+        "DELETE FROM settlement_batch",
+        f"UPDATE settlement_position SET batch_id = 'set_nobody' WHERE merchant_id = {A_PAID_SHOP}",
+    ),
+    "batches_are_numbered_and_chained": (
+        "UPDATE settlement_batch SET number = number + 10",
+        "UPDATE settlement_batch SET hash = sha256(hash) WHERE number = 1",
+        "UPDATE settlement_batch SET cut_off_at = cut_off_at - interval '1 microsecond' WHERE number = 2",
+        "UPDATE payout_instruction SET account_number = '999999999999'",
+        "UPDATE payout_instruction SET holder = 'SAYA'",
+        f"UPDATE settlement_item SET amount_rupiah = amount_rupiah + 2 WHERE {AN_ITEM}",
+        "DELETE FROM settlement_batch WHERE number = 1",
+    ),
+    "instructions_equal_their_positions": (
+        "UPDATE payout_instruction SET amount_rupiah = amount_rupiah + 1",
+        f"UPDATE payout_instruction SET merchant_id = {ANOTHER_SHOP} WHERE {AN_INSTRUCTION}",
+        f"DELETE FROM payout_instruction WHERE {AN_INSTRUCTION}",
+    ),
+    "payouts_have_their_instruction": (
+        (
+            "UPDATE transfer SET reason = 'pay_nobody' WHERE transfer_id = (SELECT max(transfer_id) FROM transfer"
+            " WHERE kind = 'payout')"
+        ),
+        "UPDATE transfer SET amount_rupiah = amount_rupiah - 1 WHERE kind = 'payout_settled'",
+        "UPDATE transfer SET reason = NULL WHERE kind = 'payout_failed'",
+        "DELETE FROM transfer WHERE kind = 'return' AND debit_account_id = 'fund'",
+        f"{ONCE_MORE} kind = 'payout' AND reason = (SELECT max(instruction_id) FROM payout_instruction)",
+        "DELETE FROM payout_event WHERE event = 'settled'",
+    ),
+    "payout_events_follow_each_other": (
+        "UPDATE payout_event SET event = 'failed' WHERE event = 'settled'",
+        "UPDATE payout_event SET instruction_id = 'pay_nobody' WHERE event = 'released'",
+    ),
+    "payables_are_explained": (
+        f"DELETE FROM settlement_item WHERE {AN_ITEM}",
+        f"UPDATE transfer SET credit_account_id = {ANOTHER_SHOP} WHERE {A_POST}",
+        (
+            "UPDATE settlement_position SET carried_rupiah = carried_rupiah + 1, brought_rupiah = brought_rupiah + 1"
+            " WHERE carried_rupiah < 0"
+        ),
+    ),
+    "clearing_is_what_is_under_way": (
+        "DELETE FROM payout_event WHERE event = 'settled'",
+        "DELETE FROM transfer WHERE kind = 'payout_settled'",
+        "UPDATE payout_instruction SET amount_rupiah = amount_rupiah + 1",
+    ),
+    "waits_have_their_purchase": ("UPDATE settlement_wait SET authorisation_id = 'auth_nobody'",),
     "closed_programmes_are_empty": (f"UPDATE programme SET ends_at = '{A_MORNING}', closed_at = '2024-10-09'",),
     "nothing_moves_after_the_close": (f"UPDATE programme SET ends_at = '{A_MORNING}', closed_at = '{A_MORNING}'",),
 }
@@ -373,6 +448,8 @@ ONLY_FOUND_IN_FULL: Final = {
     FORGERIES["shops_have_an_account"][1],
     *FORGERIES["allowances_have_a_family"],
     FORGERIES["transfers_go_the_right_way"][1],  # the funding, which is older
+    *(forgery for each in SETTLEMENT if each.reach is Reach.PROGRAMME for forgery in FORGERIES[each.name]),
+    FORGERIES["items_are_as_their_transfers"][2],  # an item of no transfer
 }
 """What a check of the new rows alone says nothing about."""
 
@@ -401,7 +478,7 @@ async def test_from_wherever_the_new_rows_begin_honest_books_are_in_order(
 
 async def test_what_is_new_is_found_by_its_families(books: Connection, honest: HonestBooks) -> None:
     all_of_it = await check_since(books, PROGRAMME, now=honest.now, since=BEFORE_IT_ALL)
-    # Eight families bought, one returned its money, three more changed their places, one entered; the fund did nothing.
+    # Twelve families bought, one returned its money, three more changed their places, one entered; the fund is older.
     held = await books.fetch("SELECT DISTINCT beneficiary_id FROM hold")
     assert {row[0] for row in held} < set(all_of_it.recent.families)
     assert len(all_of_it.recent.families) < 20
@@ -634,24 +711,33 @@ async def _return(world: World, beneficiary_id: BeneficiaryId, amount_rupiah: in
 
 
 async def _pay_out(world: World) -> None:
-    """A shop was paid, another payout failed, and a third is under way."""
-    shop = world.till.merchant_id
-    payouts = (
-        ("payout", shop, "clearing", 90_000),
-        ("payout_settled", "clearing", "fund", 50_000),
-        ("payout_failed", "clearing", shop, 30_000),
-    )
-    for kind, debit, credit, amount in payouts:
-        await world.database.execute(
-            "INSERT INTO transfer VALUES ($1, $2, $3, 'close', $4, $5, $6, NULL, NULL, $7)",
-            PROGRAMME,
-            f"trf_{kind}",
-            kind,
-            debit,
-            credit,
-            amount,
-            world.now,
+    """A shop was paid and owes; a payout failed and is paid again; one came back; one is under way; a sale waits."""
+    paid, failed, back, on_its_way = world.tills.terminals[:4]
+    sales = {
+        till.merchant_id: _approved(
+            await world.authorise(card_number=card.card_number, amount=30_000, capture=True, till=till)
         )
+        for till, card in zip((failed, back, on_its_way), world.tills.cards[13:16], strict=True)
+    }
+    waits = _approved(await world.authorise(card_number=world.tills.cards[16].card_number, capture=True, till=back))
+    how: dict[str, Any] = {"reason": "harga janggal", "actor": "dinsos", "clock": world.clock, "chance": urandom}
+    await wait(world.database, world.settings, ProgrammeId(PROGRAMME), waits, **how)
+    await batch_closed(world)
+    of_shop = {shop: instruction for instruction, shop, _ in await instructions(world)}
+    assert set(of_shop) == {paid.merchant_id, *sales}
+    await said(world, "settled", of_shop[paid.merchant_id], of_shop[back.merchant_id], bank_reference="BKT-1")
+    await said(world, "failed", of_shop[failed.merchant_id], reason="rekening ditutup")
+    await said(world, "returned", of_shop[back.merchant_id], reason="nama tidak cocok")
+    await said(world, "released", of_shop[failed.merchant_id], reason="rekening dibuka lagi")
+    bought = await world.authorise(card_number=world.tills.cards[13].card_number, amount=20_000, capture=True)
+    assert (await world.refund(bought["id"], 20_000)).status == 201
+    sold = await world.database.fetchval(
+        "SELECT authorisation_id FROM hold WHERE merchant_id = $1 AND captured_rupiah - refunded_rupiah >= 50000",
+        paid.merchant_id,
+    )
+    assert (await world.refund(sold, 40_000)).status == 201
+    await batch_closed(world)
+    assert (await world.refund(sales[on_its_way.merchant_id], 1_000, till=on_its_way)).status == 201
 
 
 async def _family(world: World, beneficiary_id: BeneficiaryId, transfer: Transfer) -> FamilyRecord:

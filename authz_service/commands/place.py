@@ -24,10 +24,13 @@ from authz_service.embedded import EmbeddedError, embedded_servers, has_cluster,
 from authz_service.enrolment.edition import EnrolmentRefused
 from authz_service.ledger.entries import BooksBusy
 from authz_service.orders import OrderRefused
-from authz_service.payouts import PayoutRefused
 from authz_service.roll.orders import RollRefused
 from authz_service.serving import NotServedError
 from authz_service.settings import SANDBOX_ROOT_KEY, Settings
+from authz_service.settlement.accounts import AccountRefused
+from authz_service.settlement.batches import BatchRefused
+from authz_service.settlement.instructions import PayoutRefused
+from authz_service.settlement.waits import WaitRefused
 from authz_service.terms import TermsRefused
 from authz_service.vocabulary import ProgrammeId
 
@@ -35,7 +38,8 @@ console = Console()
 Actor = Annotated[str, typer.Option(envvar="AUTHZ_ACTOR", help="Who gives the order: an office, a desk, a login.")]
 REFUSALS: Final = (
     *(DatabaseUnusable, EmbeddedError, EnrolmentRefused, NotServedError, DemoFailedError),
-    *(BooksBusy, BooksDoNotTie, ClosingRefused, NotClosedYet, PayoutRefused, StatementNotWritten),
+    *(BooksBusy, BooksDoNotTie, ClosingRefused, NotClosedYet, StatementNotWritten),
+    *(AccountRefused, BatchRefused, PayoutRefused, WaitRefused),
     *(OrderRefused, RollRefused, TermsRefused, AccessRefused),
 )
 _LOST: Final = (

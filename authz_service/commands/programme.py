@@ -1,4 +1,4 @@
-"""`authz programme`: where a programme stands, what the bank has paid its shops, and its end."""
+"""`authz programme`: where a programme stands, and its end."""
 
 import asyncio
 import os
@@ -17,11 +17,11 @@ from authz_service.commands.place import Actor, console, now_of, office, program
 from authz_service.enrolment.edition import EnrolmentRefused
 from authz_service.ledger.entries import one_snapshot
 from authz_service.orders import kept_orders
-from authz_service.payouts import settle
 from authz_service.settings import Settings
-from authz_service.vocabulary import ProgrammeId, in_rupiah, several
+from authz_service.settlement.cut_offs import days_in_words
+from authz_service.vocabulary import ProgrammeId, in_rupiah
 
-programme = typer.Typer(no_args_is_help=True, help="A programme: its terms, its shops' money, its end.")
+programme = typer.Typer(no_args_is_help=True, help="A programme: its terms, its end.")
 Office: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 Work = Callable[[Office, Settings, ProgrammeId], Awaitable[None]]
 Named = Annotated[str | None, typer.Option("--programme", help="Its id; not needed where only one is enrolled.")]
@@ -39,26 +39,6 @@ SELECT valid_from, cap_rupiah, packages_cap FROM month_cap WHERE programme_id = 
 def show_command(*, programme_id: Named = None) -> None:
     """Its dates and caps, and what keeps it from being closed."""
     _run(programme_id, _show)
-
-
-@programme.command("settle")
-def settle_command(
-    *,
-    reference: Annotated[str, typer.Option(help="The bank's own, under which it has paid the shops.")],
-    actor: Actor,
-    programme_id: Named = None,
-) -> None:
-    """Enters that the bank has paid every shop all that it was owed, outside this service, under one reference."""
-
-    async def work(connection: Office, settings: Settings, chosen: ProgrammeId) -> None:
-        clock = clock_from(settings.clock_offset_file)
-        done = await settle(
-            connection, settings, chosen, reference=reference, actor=actor, clock=clock, chance=os.urandom
-        )
-        paid = f"{in_rupiah(done.amount_rupiah)} to {several(done.shops, 'shop')}"
-        console.print(f"{chosen}: {paid}, entered as paid under {done.reference}.", highlight=False, markup=False)
-
-    _run(programme_id, work)
 
 
 @programme.command("close")
@@ -96,7 +76,7 @@ def statement_command(*, statement: InFile = None, programme_id: Named = None) -
 
 @programme.command("orders")
 def orders_command(*, programme_id: Named = None) -> None:
-    """Who ordered what: caps, operators, keys, payouts, the close. `authz family show` has those of a family."""
+    """Who ordered what: caps, operators, keys, settlement, the close. `authz family show` has those of a family."""
     _run(programme_id, _orders)
 
 
@@ -152,7 +132,15 @@ def _terms(terms: asyncpg.Record, caps: list[asyncpg.Record]) -> list[str]:
             f"a month from {cap['valid_from']:%B %Y} on: {_limit(cap['cap_rupiah'])}, {_packages(cap['packages_cap'])}"
             for cap in caps
         ),
+        f"shops are paid: {_settlement(terms)}",
     ]
+
+
+def _settlement(terms: asyncpg.Record) -> str:
+    if terms["settlement_cut_off"] is None:
+        return "no cut-off, by `authz settlement close --now` alone"
+    days = days_in_words(sorted(terms["settlement_days"]))
+    return f"what was sold until {terms['settlement_cut_off']:%H:%M} on {days}"
 
 
 def _state(terms: asyncpg.Record, reasons: list[str]) -> list[str]:

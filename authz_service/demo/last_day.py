@@ -11,17 +11,23 @@ from authz_service.clock import ShiftedClock
 from authz_service.closing import close
 from authz_service.closing_statement import render
 from authz_service.database import asyncpg_dsn
+from authz_service.demo.bank import Bank
 from authz_service.demo.town import DemoFailedError
-from authz_service.payouts import settle
 from authz_service.settings import Settings
 from authz_service.vocabulary import Chance, ProgrammeId, in_rupiah, several
 
-REFERENCE: Final = "KALTIMTARA-2025-01"
-_BANK: Final = "meja kartu bank"
 _DINSOS: Final = "dinsos"
 _LAST_GRACE: Final = """
 -- How long after its end a hold of the programme may still be open, and that end.
 SELECT ends_at, hold_seconds FROM programme WHERE programme_id = $1
+"""
+_PAID: Final = """
+-- In how many batches the shops got their money, how many shops, and how much.
+SELECT (SELECT count(*) FROM settlement_batch WHERE programme_id = $1) AS batches,
+       count(DISTINCT i.merchant_id) AS shops, coalesce(sum(i.amount_rupiah), 0)::bigint AS rupiah
+  FROM payout_instruction i
+  JOIN payout_event e ON e.programme_id = $1 AND e.instruction_id = i.instruction_id AND e.event = 'settled'
+ WHERE i.programme_id = $1
 """
 
 
@@ -39,12 +45,13 @@ async def end_programme(
     connection = await asyncpg.connect(asyncpg_dsn(settings.database_url.get_secret_value()))
     try:
         await _let_the_grace_pass(connection, programme_id, clock)
-        paid = await settle(
-            connection, settings, programme_id, reference=REFERENCE, actor=_BANK, clock=clock, chance=chance
-        )
+        await Bank(connection, settings, programme_id, clock, chance).end_programme()
+        paid = await connection.fetchrow(_PAID, programme_id)
+        if paid is None:
+            raise DemoFailedError("Nobody was paid.")
         console.print(
-            f"\nThe programme has ended, and so has its last hold. The bank has paid {in_rupiah(paid.amount_rupiah)}"
-            f" to {several(paid.shops, 'shop')}.",
+            f"\nThe programme has ended, and so has its last hold. In {several(paid['batches'], 'batch', 'batches')}"
+            f" the bank has paid {in_rupiah(paid['rupiah'])} to {several(paid['shops'], 'shop')}.",
             highlight=False,
             soft_wrap=True,
         )

@@ -42,6 +42,16 @@ class Bounds:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Settlement:
+    """When shops are paid: `cut_off` by the wall clock of the zone, `days` as ISO weekdays, Monday is 1."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+
+    cut_off: time
+    days: Annotated[tuple[Annotated[int, Field(ge=1, le=7)], ...], Field(min_length=1)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
     """`programme.toml`. A limit that is left out does not exist; both dates count."""
 
@@ -74,6 +84,7 @@ class Terms:
     shops_admitted_days_before: int
     card_prefix: Annotated[str, Field(pattern=r"^\d{6,8}$")]
     card_valid_years: Amount
+    settlement: Settlement | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,6 +184,10 @@ def _flaws(edition: Edition) -> list[str]:
         found.append(f"the funding {in_rupiah(terms.funding_rupiah)} does not cover the grants {in_rupiah(granted)}")
     if (spread := sum(district.families for district in edition.kecamatan)) != terms.families:
         found.append(f"the kecamatan have {spread} families, the programme {terms.families}")
+    if terms.settlement is not None and len(set(terms.settlement.days)) < len(terms.settlement.days):
+        found.append("a day of settlement is listed twice")
+    if terms.settlement is not None and terms.settlement.cut_off.tzinfo is not None:
+        found.append("the cut-off is in the programme's zone and has no other")
     codes = {district.code for district in edition.kecamatan}
     found += [f"{shop.name} is in no listed kecamatan" for shop in edition.merchants if shop.kecamatan not in codes]
     categories = {category.category for category in edition.categories}

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime, time, timedelta
+from typing import Final
 
 from authz_service.clock import month_end
 from authz_service.enrolment.edition import Ceiling, Edition, Terms
@@ -23,6 +24,8 @@ from authz_service.vocabulary import (
 
 Row = Mapping[str, object]
 """Column → value, without the programme's id."""
+_SYNTHETIC_BANK: Final = "124"
+_HOLDER_LIMIT: Final = 70
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +52,7 @@ def first_rows(plan: Plan) -> dict[str, list[Row]]:
         "programme": [_programme(plan)],
         "district": [{"district_code": each.code, "name": each.name} for each in edition.kecamatan],
         "merchant": [_merchant(plan, shop) for shop in roll.shops],
+        "payout_account": [_payout_account(plan, shop, number) for number, shop in enumerate(roll.shops, start=1)],
         "terminal": [_terminal(plan, shop) for shop in roll.shops],
         "category": [{**asdict(each), "position": position} for position, each in enumerate(edition.categories)],
         "product": [asdict(product) for product in edition.products],
@@ -88,6 +92,8 @@ def _programme(plan: Plan) -> Row:
         "voucher_month_limit_packages": terms.voucher_month_limit_packages,
         "voucher_approval_above_rupiah": terms.voucher_approval_above_rupiah,
         "voucher_approval_above_packages": terms.voucher_approval_above_packages,
+        "settlement_cut_off": terms.settlement.cut_off if terms.settlement else None,
+        "settlement_days": sorted(terms.settlement.days) if terms.settlement else None,
     }
 
 
@@ -100,6 +106,21 @@ def _merchant(plan: Plan, shop: SyntheticShop) -> Row:
         "admitted_on": plan.terms.starts_on - timedelta(days=plan.terms.shops_admitted_days_before),
         "opens_at": None if plan.always_open else shop.shop.opens_at,
         "closes_at": None if plan.always_open else shop.shop.closes_at,
+    }
+
+
+def _payout_account(plan: Plan, shop: SyntheticShop, number: int) -> Row:
+    """Nobody's, as one can see: no bank's account number has so many noughts, and `contoh` is a sample."""
+    return {
+        "account_ref": f"acc_{shop.merchant_id.partition('_')[2]}",
+        "merchant_id": shop.merchant_id,
+        "bank_code": _SYNTHETIC_BANK,
+        "account_number": f"{number:012d}",
+        "holder": f"CONTOH {shop.shop.name}"[:_HOLDER_LIMIT],
+        "requested_at": plan.at,
+        "requested_by": "sandbox",
+        "approved_at": plan.at,
+        "approved_by": "sandbox, second pair of eyes",
     }
 
 

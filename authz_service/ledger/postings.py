@@ -127,6 +127,22 @@ def payout_settled(transfer_id: TransferId, amount_rupiah: int, reference: str, 
     return _of_the_office(transfer_id, TransferKind.PAYOUT_SETTLED, Cause.SETTLE, way, amount_rupiah, at, reference)
 
 
+def payout_failed(
+    transfer_id: TransferId, merchant_id: MerchantId, amount_rupiah: int, reference: str, at: datetime
+) -> Transfer:
+    """What was on its way never left the bank; the shop is owed it again."""
+    way = CLEARING, AccountId(merchant_id)
+    return _of_the_office(transfer_id, TransferKind.PAYOUT_FAILED, Cause.SETTLE, way, amount_rupiah, at, reference)
+
+
+def payout_returned(
+    transfer_id: TransferId, merchant_id: MerchantId, amount_rupiah: int, reference: str, at: datetime
+) -> Transfer:
+    """What had left the bank has come back to it; the shop is owed it again."""
+    way = FUND, AccountId(merchant_id)
+    return _of_the_office(transfer_id, TransferKind.RETURN, Cause.SETTLE, way, amount_rupiah, at, reference)
+
+
 def _of_the_office(
     transfer_id: TransferId,
     kind: TransferKind,

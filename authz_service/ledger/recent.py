@@ -129,6 +129,8 @@ _FAMILY: Final = """
      hold AS (SELECT * FROM hold WHERE programme_id = $1 AND authorisation_id = ANY ($14)),
      transfer AS (SELECT * FROM transfer
                    WHERE programme_id = $1 AND (authorisation_id = ANY ($14) OR transfer_id = ANY ($15::text[]))),
+     settlement_item AS (SELECT * FROM settlement_item
+                          WHERE programme_id = $1 AND transfer_id = ANY (ARRAY(SELECT transfer_id FROM transfer))),
      voucher AS (SELECT * FROM voucher WHERE programme_id = $1 AND voucher_id = ANY ($16::text[])),
      voucher_movement AS (SELECT * FROM voucher_movement
                            WHERE programme_id = $1 AND (authorisation_id = ANY ($14) OR voucher_id = ANY ($16))),

@@ -21,7 +21,7 @@ SELECT asked.place,
        twin.key_digest AS twin_key_digest, twin.authorisation_id AS twin_authorisation_id,
        twin.reversal_answer AS twin_reversal_answer, twin.is_authorise AS twin_is_authorise,
        target.merchant_id AS target_merchant_id, target.answer AS target_answer,
-       target.captured_at_once AS target_captured_at_once,
+       target.captured_at_once AS target_captured_at_once, settled.transfer_id IS NOT NULL AS target_is_in_a_batch,
        target_hold.authorisation_id AS hold_authorisation_id, target_hold.merchant_id AS hold_merchant_id,
        target_hold.month AS hold_month, target_hold.status AS hold_status,
        target_hold.approved_rupiah, target_hold.held_rupiah, target_hold.captured_rupiah, target_hold.refunded_rupiah,
@@ -82,6 +82,14 @@ SELECT asked.place,
        SELECT h.* FROM hold h
         WHERE h.programme_id = $1 AND h.authorisation_id = coalesce(asked.authorisation_id, twin.authorisation_id)
         LIMIT 1) target_hold ON true
+  LEFT JOIN LATERAL (  -- only of what a reversal names: for all else the id is NULL and nothing is looked for
+       SELECT i.transfer_id
+         FROM transfer t
+        CROSS JOIN LATERAL (SELECT i.transfer_id FROM settlement_item i
+                             WHERE i.programme_id = $1 AND i.transfer_id = t.transfer_id LIMIT 1) i
+        WHERE t.programme_id = $1 AND t.kind = 'post'
+          AND t.authorisation_id = CASE WHEN asked.original_digest IS NOT NULL THEN twin.authorisation_id END
+        LIMIT 1) settled ON true
   LEFT JOIN LATERAL (
        SELECT c.card_id, c.status, c.expires_on, c.beneficiary_id FROM card c
         WHERE c.programme_id = $1 AND c.card_digest = asked.card_digest LIMIT 1) card ON true

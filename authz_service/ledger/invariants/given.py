@@ -23,6 +23,7 @@ DIRECTIONS: Final[tuple[tuple[TransferKind, str, str], ...]] = (
     (TransferKind.PAYOUT_FAILED, CLEARING, SHOP),
     (TransferKind.RETURN, FAMILY, UNALLOCATED),
     (TransferKind.RETURN, UNALLOCATED, SPONSOR),
+    (TransferKind.RETURN, FUND, SHOP),
 )
 """Kind → the kinds of account that it may debit and credit."""
 

@@ -28,9 +28,11 @@ SELECT format('fund %s, unallocated %s, families %s, shops %s, clearing %s, spon
 SELECT format('funded %s, unallocated %s, available %s, held %s, payable %s, in clearing %s, paid out %s, returned %s',
               funded, unallocated, available, held, payable, clearing, paid, returned) AS what
   FROM (SELECT coalesce(sum(amount_rupiah) FILTER (WHERE kind = 'fund'), 0) AS funded,
-               coalesce(sum(amount_rupiah) FILTER (WHERE kind = 'payout_settled'), 0) AS paid
+               coalesce(sum(CASE kind WHEN 'payout_settled' THEN amount_rupiah ELSE -amount_rupiah END)
+                        FILTER (WHERE kind = 'payout_settled' OR kind = 'return' AND debit_account_id = 'fund'), 0)
+                 AS paid
           FROM transfer
-         WHERE programme_id = $1 AND kind IN ('fund', 'payout_settled')) bank,
+         WHERE programme_id = $1 AND kind IN ('fund', 'payout_settled', 'return')) bank,
        (SELECT coalesce(sum(rupiah) FILTER (WHERE kind = 'unallocated'), 0) AS unallocated,
                coalesce(sum(rupiah) FILTER (WHERE kind = 'merchant'), 0) AS payable,
                coalesce(sum(rupiah) FILTER (WHERE kind = 'clearing'), 0) AS clearing,

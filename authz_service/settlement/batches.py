@@ -1,0 +1,205 @@
+"""A batch is closed: it has every capture and refund that is committed and in no batch yet, and says who is paid.
+
+By membership, not by time: what commits while a batch is being closed is in the next one, whatever its date. One
+transaction under the programme's lock writes items, positions, instructions, payouts and the batch, or nothing.
+
+BatchRefused    nothing was written; the message says why
+"""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, fields
+from datetime import datetime
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+import asyncpg
+
+from authz_service.clock import Clock
+from authz_service.database import Connection
+from authz_service.ledger.entries import alone_with, enter
+from authz_service.ledger.postings import Transfer, payout
+from authz_service.orders import OrderKind, keep_order
+from authz_service.settings import Settings
+from authz_service.settlement.canonical import Totals, head_line, item_line
+from authz_service.settlement.cut_offs import Schedule
+from authz_service.settlement.membership import nets, take
+from authz_service.settlement.positions import Account, Instruction, Position, sum_of
+from authz_service.vocabulary import (
+    CHANCE_BYTES,
+    BatchId,
+    Chance,
+    InstructionId,
+    ProgrammeId,
+    TransferId,
+    new_id,
+)
+
+SCHEDULER: Final = "scheduler"
+"""Who closes a batch that nobody ordered."""
+_PROGRAMME: Final = """
+SELECT zone, starts_at, closed_at, settlement_cut_off, settlement_days FROM programme WHERE programme_id = $1
+"""
+_LAST: Final = """
+-- The batch before.
+SELECT batch_id, number, cut_off_at, hash FROM settlement_batch WHERE programme_id = $1 ORDER BY number DESC LIMIT 1
+"""
+_OF_CUT_OFF: Final = "SELECT batch_id FROM settlement_batch WHERE programme_id = $1 AND cut_off_at = $2"
+_ITEMS: Final = """
+-- In the order in which they are hashed.
+SELECT transfer_id, merchant_id, amount_rupiah FROM settlement_item
+ WHERE programme_id = $1 AND batch_id = $2
+ ORDER BY transfer_id
+"""
+_KEEP: Final = """
+INSERT INTO settlement_batch (programme_id, batch_id, number, cut_off_at, closed_at, closed_by, items,
+                              brought_rupiah, captured_rupiah, refunded_rupiah, returned_rupiah, instructed_rupiah,
+                              carried_rupiah, hash)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+"""
+
+
+class BatchRefused(Exception):  # noqa: N818
+    """No batch was closed; the message says why."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClosedBatch:
+    """`now` is False where the batch of this cut-off had been closed before."""
+
+    batch_id: BatchId
+    now: bool
+
+
+async def schedule_of(connection: Connection, programme_id: ProgrammeId) -> Schedule | None:
+    """When its batches are due; None for a programme that has none, or is closed."""
+    row = await connection.fetchrow(_PROGRAMME, programme_id)
+    if row is None or row["closed_at"] is not None or row["settlement_cut_off"] is None:
+        return None
+    return Schedule(
+        zone=ZoneInfo(row["zone"]),
+        starts_at=row["starts_at"],
+        cut_off=row["settlement_cut_off"],
+        days=frozenset(row["settlement_days"]),
+    )
+
+
+async def due(connection: Connection, programme_id: ProgrammeId, now: datetime) -> datetime | None:
+    """The last cut-off that has passed, if no batch has been closed since."""
+    schedule = await schedule_of(connection, programme_id)
+    cut_off_at = None if schedule is None else schedule.last_before(now)
+    if cut_off_at is None:
+        return None
+    last = await connection.fetchrow(_LAST, programme_id)
+    return cut_off_at if last is None or last["cut_off_at"] < cut_off_at else None
+
+
+async def close_batch(
+    connection: Connection,
+    settings: Settings,
+    programme_id: ProgrammeId,
+    *,
+    cut_off_at: datetime | None,
+    actor: str,
+    clock: Clock,
+    chance: Chance,
+) -> ClosedBatch:
+    """The batch of this cut-off is closed, now or before; None is this instant, for an extra batch.
+
+    A batch with nothing in it is closed as well: every settlement day has its batch, and the chain shows that.
+    """
+    async with alone_with(connection, settings, programme_id):
+        now = clock.at(await connection.fetchval("SELECT clock_timestamp()"))
+        known = await connection.fetchval(_OF_CUT_OFF, programme_id, cut_off_at or now)
+        if known is not None:
+            return ClosedBatch(batch_id=BatchId(known), now=False)
+        last = await connection.fetchrow(_LAST, programme_id)
+        await _require_closable(connection, programme_id, cut_off_at, now, last)
+        # Nobody else closes one meanwhile. After this point the batch must be written.
+        batch_id = BatchId(new_id("set", now, chance(CHANCE_BYTES)))
+        await take(connection, programme_id, batch_id)
+        found = await nets(connection, programme_id, batch_id, after=BatchId(last["batch_id"]) if last else None)
+        positions, instructions = [each for each, _ in found], list(_instructions(found, now, chance))
+        await _copy(connection, programme_id, batch_id, positions, instructions, now)
+        await enter(connection, programme_id, list(_payouts(instructions, now, chance)))
+        number, at, totals = (last["number"] + 1 if last else 1), cut_off_at or now, sum_of(positions)
+        hashed = hashlib.sha256(last["hash"] if last else b"")
+        hashed.update(head_line(programme_id, batch_id, number, at, now, totals))
+        async for item in connection.cursor(_ITEMS, programme_id, batch_id, prefetch=1000):
+            hashed.update(item_line(*item))
+        for each in instructions:
+            hashed.update(each.line())
+        sums = (totals.items, totals.brought_rupiah, totals.captured_rupiah, totals.refunded_rupiah)
+        more = (totals.returned_rupiah, totals.instructed_rupiah, totals.carried_rupiah, hashed.digest())
+        await connection.execute(_KEEP, programme_id, batch_id, number, at, now, actor, *sums, *more)
+        if actor != SCHEDULER:
+            detail = {"batch_id": batch_id, "number": number, **asdict(totals)}
+            kind = OrderKind.BATCH_CLOSED
+            await keep_order(connection, programme_id, kind, actor=actor, now=now, chance=chance, detail=detail)
+    return ClosedBatch(batch_id=batch_id, now=True)
+
+
+async def _require_closable(
+    connection: Connection,
+    programme_id: ProgrammeId,
+    cut_off_at: datetime | None,
+    now: datetime,
+    last: asyncpg.Record | None,
+) -> None:
+    row = await connection.fetchrow(_PROGRAMME, programme_id)
+    if row is None:
+        raise BatchRefused(f"There is no programme {programme_id}.")
+    if row["closed_at"] is not None:
+        raise BatchRefused(f"{programme_id} is closed: its shops were paid before.")
+    if last is not None and last["cut_off_at"] >= (cut_off_at or now):
+        at = last["cut_off_at"].astimezone(ZoneInfo(row["zone"]))
+        raise BatchRefused(f"Batch {last['number']} of {at:%Y-%m-%d %H:%M %Z} has what was sold until then.")
+    if cut_off_at is None:
+        return
+    if cut_off_at > now:
+        raise BatchRefused("This cut-off is still to come: `--now` closes an extra batch at this instant.")
+    schedule = await schedule_of(connection, programme_id)
+    if schedule is None or not schedule.has(cut_off_at):
+        when = "it has none" if schedule is None else f"they are at {schedule}"
+        raise BatchRefused(f"That is no cut-off of {programme_id}: {when}. `--now` closes an extra batch.")
+
+
+def _instructions(
+    found: Sequence[tuple[Position, Account | None]], now: datetime, chance: Chance
+) -> Iterator[Instruction]:
+    """For each shop that is paid, in the order of their new ids."""
+    paid = [(each, account) for each, account in found if account is not None and each.totals.instructed_rupiah]
+    ids = sorted(new_id("pay", now, chance(CHANCE_BYTES)) for _ in paid)
+    for instruction_id, (each, account) in zip(ids, paid, strict=True):
+        yield Instruction(
+            instruction_id=InstructionId(instruction_id),
+            merchant_id=each.merchant_id,
+            amount_rupiah=each.totals.instructed_rupiah,
+            **asdict(account),
+        )
+
+
+async def _copy(
+    connection: Connection,
+    programme_id: ProgrammeId,
+    batch_id: BatchId,
+    positions: Sequence[Position],
+    instructions: Sequence[Instruction],
+    now: datetime,
+) -> None:
+    amounts = [name for name in asdict(Totals()) if name != "items"]
+    columns = ["programme_id", "batch_id", "merchant_id", "carried_because", *amounts]
+    records: list[tuple[Any, ...]] = [
+        (programme_id, batch_id, each.merchant_id, each.carried_because, *(getattr(each.totals, n) for n in amounts))
+        for each in positions
+    ]
+    await connection.copy_records_to_table("settlement_position", columns=columns, records=records)
+    columns = ["programme_id", "batch_id", "created_at", *(each.name for each in fields(Instruction))]
+    records = [(programme_id, batch_id, now, *asdict(each).values()) for each in instructions]
+    await connection.copy_records_to_table("payout_instruction", columns=columns, records=records)
+
+
+def _payouts(instructions: Sequence[Instruction], now: datetime, chance: Chance) -> Iterator[Transfer]:
+    for each in instructions:
+        transfer_id = TransferId(new_id("trf", now, chance(CHANCE_BYTES)))
+        yield payout(transfer_id, each.merchant_id, each.amount_rupiah, each.instruction_id, now)

@@ -13,6 +13,7 @@ from authz_service.commands.keys import keys, operators
 from authz_service.commands.ledger import ledger
 from authz_service.commands.place import console, office, refusals, servers, settings_given, url_of
 from authz_service.commands.programme import programme
+from authz_service.commands.settlement import settlement
 from authz_service.database import migrate
 from authz_service.enrolment.enrol import enrol
 from authz_service.enrolment.progress import enrolment_progress
@@ -35,6 +36,7 @@ class Typed(TyperGroup):
 app = typer.Typer(cls=Typed, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 app.add_typer(ledger, name="ledger")
 app.add_typer(programme, name="programme")
+app.add_typer(settlement, name="settlement")
 app.add_typer(family, name="family")
 app.add_typer(cap, name="cap")
 app.add_typer(keys, name="key")

@@ -15,10 +15,11 @@ import orjson
 from pydantic import TypeAdapter, ValidationError
 
 from authz_service.database import Connection
-from authz_service.requests import Label
+from authz_service.requests import Label, Reason
 from authz_service.vocabulary import CHANCE_BYTES, Chance, new_id
 
 _LABEL: Final = TypeAdapter[str](Label)
+_REASON: Final = TypeAdapter[str](Reason)
 _KEEP: Final = """
 INSERT INTO office_order (programme_id, order_id, kind, actor, reason, detail, recorded_at)
 VALUES ($1, $2, $3, $4, $5, $6, $7)
@@ -85,6 +86,14 @@ async def keep_order(
     order_id = new_id("ord", now, chance(CHANCE_BYTES))
     document = orjson.dumps(detail).decode()
     await connection.execute(_KEEP, programme_id, order_id, kind, actor, reason, document, now)
+
+
+def require_reason(reason: str) -> None:
+    """It may stand in the books and in every report of them: it says something, and no number of a person."""
+    try:
+        _REASON.validate_python(reason)
+    except ValidationError as wrong:
+        raise OrderRefused(f"The reason is refused: {wrong.errors(include_input=False)[0]['msg']}.") from None
 
 
 async def kept_orders(connection: Connection, programme_id: str) -> Sequence[KeptOrder]:

@@ -220,7 +220,7 @@ ORDERS = {
 
 def test_each_order_of_the_office_is_kept_with_who_gave_it(authz: Desk) -> None:
     """And is not carried out without."""
-    for words in (*ORDERS.values(), ["programme", "close", "--yes"]):
+    for words in (*ORDERS.values(), ["settlement", "close"], ["programme", "close", "--yes"]):
         nobody = authz(*words)
         assert (nobody.exit_code, "--actor" in nobody.stderr) == (2, True)
     for words in ORDERS.values():

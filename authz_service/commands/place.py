@@ -1,13 +1,14 @@
 """Where a command works: the settings, both servers, one connection of the office; and how it says no."""
 
+import asyncio
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Final, TypeAlias
 
 import asyncpg
 import typer
@@ -30,16 +31,20 @@ from authz_service.settings import SANDBOX_ROOT_KEY, Settings
 from authz_service.settlement.accounts import AccountRefused
 from authz_service.settlement.batches import BatchRefused
 from authz_service.settlement.instructions import PayoutRefused
+from authz_service.settlement.papers import PaperNotWritten
 from authz_service.settlement.waits import WaitRefused
 from authz_service.terms import TermsRefused
 from authz_service.vocabulary import ProgrammeId
 
 console = Console()
+Office: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
+Work = Callable[[Office, Settings, ProgrammeId], Awaitable[None]]
+Named = Annotated[str | None, typer.Option("--programme", help="Its id; not needed where only one is enrolled.")]
 Actor = Annotated[str, typer.Option(envvar="AUTHZ_ACTOR", help="Who gives the order: an office, a desk, a login.")]
 REFUSALS: Final = (
     *(DatabaseUnusable, EmbeddedError, EnrolmentRefused, NotServedError, DemoFailedError),
     *(BooksBusy, BooksDoNotTie, ClosingRefused, NotClosedYet, StatementNotWritten),
-    *(AccountRefused, BatchRefused, PayoutRefused, WaitRefused),
+    *(AccountRefused, BatchRefused, PaperNotWritten, PayoutRefused, WaitRefused),
     *(OrderRefused, RollRefused, TermsRefused, AccessRefused),
 )
 _LOST: Final = (
@@ -75,6 +80,17 @@ async def programme_of(connection: "asyncpg.Connection[asyncpg.Record]", given: 
 async def now_of(connection: "asyncpg.Connection[asyncpg.Record]", settings: Settings) -> datetime:
     """The service's time: the database's clock, shifted as the service's is."""
     return clock_from(settings.clock_offset_file).at(await connection.fetchval("SELECT clock_timestamp()"))
+
+
+def done_in(programme_id: str | None, work: Work) -> None:
+    """The work is done in the programme that was named, or the only one there is."""
+
+    async def run(settings: Settings) -> None:
+        async with office(settings) as connection:
+            await work(connection, settings, await programme_of(connection, programme_id))
+
+    with refusals(), servers(sandbox=True) as settings:
+        asyncio.run(run(settings))
 
 
 @contextmanager

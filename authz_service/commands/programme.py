@@ -1,10 +1,8 @@
 """`authz programme`: where a programme stands, and its end."""
 
-import asyncio
 import os
-from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Annotated, Final, TypeAlias
+from typing import Annotated, Final
 from zoneinfo import ZoneInfo
 
 import asyncpg
@@ -13,7 +11,16 @@ import typer
 from authz_service.clock import clock_from
 from authz_service.closing import close, what_is_open
 from authz_service.closing_statement import ClosingStatement, closing_statement, render, require_format, write
-from authz_service.commands.place import Actor, console, now_of, office, programme_of, refusals, servers
+from authz_service.commands.place import (
+    Actor,
+    Named,
+    Office,
+    Work,
+    console,
+    done_in,
+    now_of,
+    refusals,
+)
 from authz_service.enrolment.edition import EnrolmentRefused
 from authz_service.ledger.entries import one_snapshot
 from authz_service.orders import kept_orders
@@ -22,9 +29,6 @@ from authz_service.settlement.cut_offs import days_in_words
 from authz_service.vocabulary import ProgrammeId, in_rupiah
 
 programme = typer.Typer(no_args_is_help=True, help="A programme: its terms, its end.")
-Office: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
-Work = Callable[[Office, Settings, ProgrammeId], Awaitable[None]]
-Named = Annotated[str | None, typer.Option("--programme", help="Its id; not needed where only one is enrolled.")]
 InFile = Annotated[
     Path | None, typer.Option("--statement", help="Writes the closing statement to this .csv or .json file, too.")
 ]
@@ -81,15 +85,10 @@ def orders_command(*, programme_id: Named = None) -> None:
 
 
 def _run(programme_id: str | None, work: Work, file: Path | None = None) -> None:
-    async def run(settings: Settings) -> None:
-        async with office(settings) as connection:
-            await work(connection, settings, await programme_of(connection, programme_id))
-
     with refusals():
         if file is not None:
             require_format(file)
-        with servers(sandbox=True) as settings:
-            asyncio.run(run(settings))
+    done_in(programme_id, work)
 
 
 def _give(statement: ClosingStatement, file: Path | None) -> None:

@@ -6,7 +6,7 @@ from typing import Final
 from authz_service.clock import Clock
 from authz_service.database import Connection
 from authz_service.ledger.entries import alone_with
-from authz_service.orders import OrderKind, keep_order
+from authz_service.orders import OrderKind, keep_order, require_reason
 from authz_service.settings import Settings
 from authz_service.settlement.instructions import (
     Applied,
@@ -52,6 +52,8 @@ async def say_of_payouts(
 ) -> list[Applied]:
     """All that is named, or nothing, has had the event. A batch that is named stands for what of it is under way."""
     step, kind = _STEPS[event]
+    if reason is not None:
+        require_reason(reason)
     async with alone_with(connection, settings, programme_id):
         now = clock.at(await connection.fetchval("SELECT clock_timestamp()"))
         told = Told(source=Source.OPERATOR, actor=actor, at=now, bank_reference=bank_reference, reason=reason)

@@ -10,9 +10,8 @@ import asyncpg
 from authz_service.clock import Clock
 from authz_service.database import Connection
 from authz_service.ledger.entries import alone_with
-from authz_service.orders import OrderKind, keep_order
+from authz_service.orders import OrderKind, keep_order, require_reason
 from authz_service.settings import Settings
-from authz_service.settlement.instructions import REFERENCE_LIMIT
 from authz_service.vocabulary import Chance, ProgrammeId
 
 _PURCHASE: Final = """
@@ -53,7 +52,7 @@ async def wait(
     chance: Chance,
 ) -> None:
     """What of the purchase is in no batch yet waits, also what is captured or refunded from now on."""
-    _require_reason(reason)
+    require_reason(reason)
     async with alone_with(connection, settings, programme_id):
         row = await _purchase(connection, programme_id, authorisation_id)
         if row["flagged_by"] is not None:
@@ -86,7 +85,7 @@ async def unwait(
     chance: Chance,
 ) -> None:
     """The next batch has what waited of the purchase."""
-    _require_reason(reason)
+    require_reason(reason)
     async with alone_with(connection, settings, programme_id):
         row = await _purchase(connection, programme_id, authorisation_id)
         if row["flagged_by"] is None:
@@ -112,8 +111,3 @@ async def _purchase(connection: Connection, programme_id: ProgrammeId, authorisa
     if row["programme_is_closed"]:
         raise WaitRefused(f"{programme_id} is closed: everything was settled before.")
     return row
-
-
-def _require_reason(reason: str) -> None:
-    if not reason.isprintable() or not 1 <= len(reason.strip()) <= REFERENCE_LIMIT:
-        raise WaitRefused(f"A reason is 1 to {REFERENCE_LIMIT} printable characters.")

@@ -90,6 +90,8 @@ def bench_edition(folder: Path, families: int) -> Path:
         terms, found = re.subn(rf"^{name} = .*$", f"{name} = {value}", terms, flags=re.MULTILINE)
         if found != 1:
             raise NotServedError(f"The edition {EDITION} does not say {name} once.")
+    # No cut-off: a batch with all sales of a run must not be closed in the middle of a measurement.
+    terms = terms.partition("[settlement]")[0]
     (target / "programme.toml").write_text(terms, encoding="utf-8")
     districts = (target / "kecamatan.csv").read_text(encoding="utf-8").splitlines()
     each, rest = divmod(families, len(districts) - 1)

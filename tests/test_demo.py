@@ -40,11 +40,17 @@ def test_the_demo_plays_the_quarter_serves_today_and_its_curl_gets_an_approval(t
         first, again = (_pasted(report[report.index("curl -s") :]) for _ in range(2))
         assert (first["decision"], first["approved_amount"]) == ("approved", 107000)
         assert again == first
-        session = _session_of_the_readme(tmp_path, port)
+        session = _session_of_the_readme("## An operator's session", tmp_path, port)
         assert "operator Meja pengaduan" in session
         assert '"decision": "declined"' in session
         vouched = json.loads(session[session.rindex('{"id":"vch_') :])
         assert (vouched["status"], vouched["extra_amount"]) == ("live", 300000)
+        settling = _session_of_the_readme("## The shops get their money", tmp_path, port)
+        assert "is closed: 1 item, captured Rp13.000, refunded Rp0, to be paid Rp13.000." in settling
+        assert "of Rp13.000 is paid." in settling
+        assert "****0002" in settling
+        assert "000000000002" in (tmp_path / "demo" / "bank.csv").read_text()
+        assert "Penjualan" in (tmp_path / "demo" / "shop.csv").read_text()
         with urlopen(f"http://127.0.0.1:{port}/docs", timeout=20) as answer:
             page = answer.read().decode()
         assert "swagger-ui" in page
@@ -83,10 +89,10 @@ def _pasted(command: str) -> dict[str, Any]:
     return answer
 
 
-def _session_of_the_readme(directory: Path, port: int) -> str:
-    """What the README's commands say, for this demo's port and folder; nothing of them fails."""
+def _session_of_the_readme(title: str, directory: Path, port: int) -> str:
+    """What the commands below this title say, for this demo's port and folder; nothing of them fails."""
     readme = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
-    commands = readme.partition("## An operator's session")[2].split("```")[1].strip()
+    commands = readme.partition(title)[2].split("```")[1].strip()
     here = {
         ".venv/bin/python": sys.executable,
         ".venv/bin/authz": f"{sys.executable} -m authz_service.cli",

@@ -110,6 +110,7 @@ async def test_a_shop_that_was_deleted_is_in_force_before_and_not_after(referenc
     merchant_id = await reference.fetchval("SELECT min(merchant_id) FROM merchant")
     before = await reference.fetchval("SELECT version FROM reference WHERE programme_id = $1", PROGRAMME)
     await reference.execute("DELETE FROM terminal WHERE merchant_id = $1", merchant_id)
+    await reference.execute("ALTER TABLE payout_account DROP CONSTRAINT payout_account_programme_id_merchant_id_fkey")
     await reference.execute("DELETE FROM merchant WHERE merchant_id = $1", merchant_id)
     then, after = [await seen_at(reference, PROGRAMME, version, merchant_id) for version in (before, before + 2)]
     assert then is not None

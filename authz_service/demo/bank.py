@@ -6,7 +6,7 @@ import asyncpg
 
 from authz_service.clock import ShiftedClock
 from authz_service.settings import Settings
-from authz_service.settlement.batches import SCHEDULER, close_batch, due
+from authz_service.settlement.batches import close_batch, due
 from authz_service.settlement.by_hand import say_of_payouts
 from authz_service.settlement.instructions import PayoutEvent
 from authz_service.vocabulary import Chance, ProgrammeId
@@ -49,7 +49,7 @@ class Bank:
                 self._settings,
                 self._programme_id,
                 cut_off_at=cut_off_at,
-                actor=SCHEDULER,
+                actor=None,
                 clock=self._clock,
                 chance=self._chance,
             )

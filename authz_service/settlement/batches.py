@@ -35,7 +35,7 @@ from authz_service.vocabulary import (
     new_id,
 )
 
-SCHEDULER: Final = "scheduler"
+_SCHEDULER: Final = "scheduler"
 """Who closes a batch that nobody ordered."""
 _PROGRAMME: Final = """
 SELECT zone, starts_at, closed_at, settlement_cut_off, settlement_days FROM programme WHERE programme_id = $1
@@ -100,12 +100,13 @@ async def close_batch(
     programme_id: ProgrammeId,
     *,
     cut_off_at: datetime | None,
-    actor: str,
+    actor: str | None,
     clock: Clock,
     chance: Chance,
 ) -> ClosedBatch:
     """The batch of this cut-off is closed, now or before; None is this instant, for an extra batch.
 
+    Without an actor nobody ordered it: the scheduler closes it, and no order is kept.
     A batch with nothing in it is closed as well: every settlement day has its batch, and the chain shows that.
     """
     async with alone_with(connection, settings, programme_id):
@@ -131,8 +132,8 @@ async def close_batch(
             hashed.update(each.line())
         sums = (totals.items, totals.brought_rupiah, totals.captured_rupiah, totals.refunded_rupiah)
         more = (totals.returned_rupiah, totals.instructed_rupiah, totals.carried_rupiah, hashed.digest())
-        await connection.execute(_KEEP, programme_id, batch_id, number, at, now, actor, *sums, *more)
-        if actor != SCHEDULER:
+        await connection.execute(_KEEP, programme_id, batch_id, number, at, now, actor or _SCHEDULER, *sums, *more)
+        if actor is not None:
             detail = {"batch_id": batch_id, "number": number, **asdict(totals)}
             kind = OrderKind.BATCH_CLOSED
             await keep_order(connection, programme_id, kind, actor=actor, now=now, chance=chance, detail=detail)

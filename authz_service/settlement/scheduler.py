@@ -8,7 +8,7 @@ import structlog
 from authz_service.clock import Clock
 from authz_service.database import OfficePool
 from authz_service.settings import Settings
-from authz_service.settlement.batches import SCHEDULER, close_batch, due
+from authz_service.settlement.batches import close_batch, due
 from authz_service.vocabulary import Chance, ProgrammeId
 
 log = structlog.get_logger()
@@ -54,7 +54,7 @@ class Scheduler:
                 self.settings,
                 programme_id,
                 cut_off_at=cut_off_at,
-                actor=SCHEDULER,
+                actor=None,
                 clock=self.clock,
                 chance=self.chance,
             )

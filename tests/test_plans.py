@@ -68,7 +68,9 @@ HARMS: Final = (
 @pytest.fixture
 async def shop(premises: Premises, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Shop]:
     """Its books are empty, and are never analysed."""
-    async with premises.service(lanes=1, waiting_per_terminal=BATCH, deadline_seconds=20.0) as world:
+    async with premises.service(
+        lanes=1, waiting_per_terminal=BATCH, deadline_seconds=20.0, admission_seconds=20.0
+    ) as world:
         for table in GROWING:
             await world.database.execute(f"ALTER TABLE {table} SET (autovacuum_enabled = off)")
         it, fetch, taken_from = Shop(world=world), asyncpg.Connection.fetch, WaitingRoom._taken_from

@@ -7,6 +7,7 @@ import typer
 from typer.core import TyperGroup
 
 from authz_service.clock import SystemClock
+from authz_service.commands.bank import bank, inbox
 from authz_service.commands.cap import cap
 from authz_service.commands.family import family
 from authz_service.commands.keys import keys, operators
@@ -41,6 +42,8 @@ app.add_typer(family, name="family")
 app.add_typer(cap, name="cap")
 app.add_typer(keys, name="key")
 app.add_typer(operators, name="operator")
+app.add_typer(bank, name="bank")
+app.add_typer(inbox, name="inbox")
 SEED: Final = 2024
 
 

@@ -4,7 +4,9 @@ A card number is kept only as a keyed digest and its last four digits: a plain h
 is found by trying (PCI DSS 3.5.1.1). NIK and names are encrypted field by field (AES-256-GCM), bound to their row.
 """
 
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from hashlib import blake2b
+from hmac import compare_digest
 from os import urandom
 from typing import Final
 
@@ -16,6 +18,8 @@ KEY_ID: Final = 1
 """Stands beside every digest and opens every ciphertext, so that keys can be changed while old rows live on."""
 DIGEST_BYTES: Final = 16
 _NONCE_BYTES: Final = 12
+_SECRET_BYTES: Final = 32
+_EPOCH_BYTES: Final = 8
 
 
 class Keys:
@@ -27,6 +31,8 @@ class Keys:
         self._terminal = _derived(root_key, b"terminal key")
         self._access = _derived(root_key, b"access key")
         self._nik = _derived(root_key, b"nik")
+        self._bank_secret = _derived(root_key, b"bank client secret")
+        self._bank_token = _derived(root_key, b"bank access token")
         self._field = AESGCM(_derived(root_key, b"personal field"))
 
     def card_digest(self, card_number: str) -> bytes:
@@ -46,6 +52,29 @@ class Keys:
     def request_digest(self, content: bytes) -> bytes:
         """Of an idempotency key, or of a request's canonical form: both are kept only so."""
         return _digest(self._request, content)
+
+    def bank_secret(self, partner_id: str, number: int) -> str:
+        """The client secret of that number, with which a bank signs what it sends us: derived, so kept nowhere."""
+        return blake2b(f"{number} {partner_id}".encode(), key=self._bank_secret, digest_size=_SECRET_BYTES).hexdigest()
+
+    def bank_token(self, partner_id: str, until: int, chance: bytes) -> str:
+        """An access token of that bank, good until `until` (seconds of the epoch). It says both to us alone."""
+        content = until.to_bytes(_EPOCH_BYTES) + chance
+        return urlsafe_b64encode(content + self._bank_token_seal(partner_id, content)).decode()
+
+    def bank_token_until(self, partner_id: str, token: str) -> int | None:
+        """Until when this is an access token of that bank; None if it never was."""
+        try:
+            opened = urlsafe_b64decode(token.encode())
+        except ValueError:
+            return None
+        content, seal = opened[:-_SECRET_BYTES], opened[-_SECRET_BYTES:]
+        if len(content) <= _EPOCH_BYTES or not compare_digest(seal, self._bank_token_seal(partner_id, content)):
+            return None
+        return int.from_bytes(content[:_EPOCH_BYTES])
+
+    def _bank_token_seal(self, partner_id: str, content: bytes) -> bytes:
+        return blake2b(content + partner_id.encode(), key=self._bank_token, digest_size=_SECRET_BYTES).digest()
 
     def seal_field(self, text: str, place: str) -> bytes:
         """`text` encrypted; opens only at the same `place` (`table.column:row id`)."""

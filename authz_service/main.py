@@ -24,7 +24,7 @@ from starlette.routing import Match
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from authz_service import __version__, logs
-from authz_service.api import backoffice
+from authz_service.api import backoffice, bank
 from authz_service.api.documentation import documented
 from authz_service.api.office import Office
 from authz_service.api.operations import operations
@@ -37,7 +37,9 @@ from authz_service.lanes import Lane
 from authz_service.problems import MethodNotAllowed, NoSuchAddress, Problem
 from authz_service.registry import Registry
 from authz_service.settings import Settings, settings_from_environment
+from authz_service.settlement.follower import Follower
 from authz_service.settlement.scheduler import Scheduler
+from authz_service.settlement.security import SecurityLog
 from authz_service.sweeping import Sweeper
 from authz_service.waiting import WaitingRoom
 
@@ -159,7 +161,12 @@ async def _start(settings: Settings, framework: FastAPI, stack: AsyncExitStack) 
     tasks = [asyncio.create_task(lane.serve()) for lane in lanes]
     sweeper = Sweeper(settings=settings, room=room, pool=pool, clock=clock, chance=os.urandom)
     scheduler = Scheduler(settings=settings, pool=pool, clock=clock, chance=os.urandom)
-    helpers = [hint.tell_for_ever(), registry.follow(), sweeper.sweep_for_ever(), scheduler.settle_for_ever()]
+    news = asyncio.Event()
+    follower = Follower(settings=settings, pool=pool, clock=clock, chance=os.urandom, news=news)
+    helpers = [
+        *(hint.tell_for_ever(), registry.follow(), sweeper.sweep_for_ever()),
+        *(scheduler.settle_for_ever(), follower.follow_for_ever()),
+    ]
     tasks += map(asyncio.create_task, helpers)
     stack.push_async_callback(_stop, tasks)
     framework.state.office = Office(
@@ -170,6 +177,8 @@ async def _start(settings: Settings, framework: FastAPI, stack: AsyncExitStack) 
         clock=clock,
         chance=os.urandom,
         new_request_id=_new_request_id,
+        security=SecurityLog(settings=settings, pool=pool, clock=clock, chance=os.urandom),
+        inbox_has_news=news,
     )
     door = PosDoor(
         inner=framework,
@@ -204,6 +213,7 @@ def _framework(service: Service) -> FastAPI:
     )
     app.include_router(operations(service.is_ready))
     app.include_router(backoffice.router)
+    app.include_router(bank.router)
     app.add_exception_handler(HTTPException, _as_problem)
     documented(app)
     return app

@@ -23,6 +23,7 @@ BATCH_SIZE = Histogram(
 )
 DECIDED_AGAIN = Counter("authz_decided_again_total", "Requests whose facts had changed before they were recorded.")
 ALERTS = Counter("authz_alerts_total", "What an operator should look at, by kind.", ["kind"])
+SECURITY_EVENTS = Counter("authz_security_events_total", "Refusals at the bank's door, by what was wrong.", ["kind"])
 REPLAYS = Counter("authz_replays_total", "Requests that got the answer they had got before.")
 LANE_FAULTS = Counter("authz_lane_faults_total", "Hot statements that failed, by what it meant.", ["kind"])
 LANES_ALIVE = Gauge("authz_lanes_alive", "Lanes that can decide.", multiprocess_mode="livesum")

@@ -51,6 +51,11 @@ class OrderKind(StrEnum):
     PAYOUT_FAILED = "payout_failed"
     PAYOUT_RETURNED = "payout_returned"
     PAYOUT_RELEASED = "payout_released"
+    BANK_ADDED = "bank_added"
+    BANK_KEY_ADDED = "bank_key_added"
+    FUNDING_EXPECTED = "funding_expected"
+    NOTICE_RESOLVED = "notice_resolved"
+    NOTICE_APPROVED = "notice_approved"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -83,6 +83,17 @@ class Settings(BaseSettings):
     """So long the scheduler may have a connection to close a batch; a million sales take less than a minute."""
     closing_sweep_seconds: float = 60.0
     """So long a close writes the end of holds that are over; what is left then is a reason not to close."""
+    # The bank's door.
+    bank_token_seconds: int = 900
+    """SNAP's access tokens live 15 minutes."""
+    bank_clock_seconds: float = 300.0
+    """By so much a bank's X-TIMESTAMP may differ from our clock; SNAP fixes nothing."""
+    notice_seconds: float = 2.0
+    """So often notices are looked for that came to another process, or whose batch was not known yet."""
+    notices_in_a_round: int = 100
+    """References whose notices are followed before the connection is given back."""
+    security_events_per_minute: int = 60
+    """Refusals at the bank's door that a process keeps in the database; more are counted only."""
     ready_timeout_seconds: float = 2.0
     """A readiness probe that takes longer says no."""
 

@@ -27,7 +27,7 @@ from authz_service.ledger.invariants.settlement import SETTLEMENT
 from authz_service.settings import SANDBOX_ROOT_KEY, Settings
 from authz_service.settlement.batches import close_batch
 from authz_service.vocabulary import ProgrammeId
-from loadtests.growth_facts import machine
+from loadtests.machine import machine_facts
 
 PROGRAMME: Final = ProgrammeId("samarinda-2024")
 A_DAY: Final = 5_000
@@ -99,10 +99,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sales", type=int, default=1_000_000)
     sales = parser.parse_args(arguments).sales
-    before = machine()
+    load_average = os.getloadavg()
     with tempfile.TemporaryDirectory() as directory, embedded_servers(Path(directory)) as servers:
+        addresses = {"database_url": servers.database_url, "redis_url": servers.redis_url}
+        facts = asyncio.run(machine_facts(**addresses, load_average=load_average))
         result = asyncio.run(measured(servers.database_url, sales))
-    document = {"machine": before, "sales": sales, **result, "load_average_after": os.getloadavg()}
+    document = {"machine": facts, "sales": sales, **result, "load_average_after": os.getloadavg()}
     path = RESULTS / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-settling.json"
     path.write_bytes(orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
     for each in result["closes"]:

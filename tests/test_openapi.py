@@ -41,6 +41,8 @@ def app() -> FastAPI:
         clock=nothing,
         chance=nothing,
         new_request_id=lambda: "req_1",
+        security=nothing,
+        inbox_has_news=nothing,
     )
     return built
 

@@ -4,6 +4,7 @@ A terminal's key is known here, and refused (403): `/v1/authorizations` is an ad
 door a companion's or operator's key is nobody's (401): the hot path looks nowhere else.
 """
 
+import asyncio
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from datetime import datetime
@@ -31,6 +32,7 @@ from authz_service.once import Keyed, Work, once
 from authz_service.problems import InternalError, KeyUnknown, NotDecided, NotForThisKey, Problem, QueryInvalid
 from authz_service.registry import Reference, Registry
 from authz_service.settings import Settings
+from authz_service.settlement.security import SecurityLog
 from authz_service.vocabulary import Chance
 
 log = structlog.get_logger()
@@ -49,6 +51,9 @@ class Office:
     clock: Clock
     chance: Chance
     new_request_id: Callable[[], str]
+    security: SecurityLog
+    inbox_has_news: asyncio.Event
+    """Set when a notice of the bank was kept."""
 
     async def caller(self, head: Arrived) -> Caller:
         """Whose key the request came with; looked up each time, so that a revoked key opens nothing."""

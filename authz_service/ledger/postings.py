@@ -82,9 +82,10 @@ def fold(transfers: Iterable[Transfer]) -> Balance:
     return balance
 
 
-def funded(transfer_id: TransferId, amount_rupiah: int, at: datetime) -> Transfer:
-    """The sponsor's money has reached the bank; nobody's yet."""
-    return _of_the_office(transfer_id, TransferKind.FUND, Cause.ENROL, (FUND, UNALLOCATED), amount_rupiah, at)
+def funded(transfer_id: TransferId, amount_rupiah: int, at: datetime, reference: str | None = None) -> Transfer:
+    """The sponsor's money has reached the bank, under `reference` where the bank told so; nobody's yet."""
+    way = FUND, UNALLOCATED
+    return _of_the_office(transfer_id, TransferKind.FUND, Cause.ENROL, way, amount_rupiah, at, reference)
 
 
 def granted(transfer_id: TransferId, beneficiary_id: BeneficiaryId, amount_rupiah: int, at: datetime) -> Transfer:

@@ -1,1 +1,1 @@
-"""How shops get their money: cut-off by cut-off a batch, and in it one instruction to the bank for each shop."""
+"""How shops get their money: batches, what the bank says of their payouts, and the books that follow it."""

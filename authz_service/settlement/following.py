@@ -1,0 +1,203 @@
+"""The books follow what the bank told: each kept notice once, whatever the order in which they came.
+
+All that was ever told of one payout is looked at together, under the programme's lock, so it makes no difference
+whether a notice comes twice, late, before its success or before we know its batch; and a service that is killed here
+finds the same notices again, of which the books follow each once. What they do not follow is parked with its reason.
+"""
+
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Final
+
+import asyncpg
+
+from authz_service.clock import Clock
+from authz_service.database import Connection
+from authz_service.ledger.bookings import book
+from authz_service.ledger.entries import alone_with
+from authz_service.ledger.postings import funded
+from authz_service.settings import Settings
+from authz_service.settlement import instructions
+from authz_service.settlement.instructions import PayoutEvent, Source, fail_payout, return_payout, settle_payout
+from authz_service.settlement.notice import Parked, Standing, Told, next_step
+from authz_service.vocabulary import CHANCE_BYTES, Chance, ProgrammeId, TransferId, new_id
+
+_WAITING: Final = """
+-- References of which something was told that nobody has looked at, or that waits for what may have come meanwhile.
+SELECT n.reference
+  FROM notice_standing s
+  JOIN bank_notice n USING (programme_id, notice_id)
+ WHERE s.programme_id = $1
+   AND (s.standing = 'new'
+        OR s.standing = 'parked' AND s.reason = $2
+           AND EXISTS (SELECT FROM payout_instruction i
+                        WHERE i.programme_id = $1 AND i.instruction_id = n.reference
+                        UNION ALL
+                       SELECT FROM expected_funding f WHERE f.programme_id = $1 AND f.reference = n.reference)
+        OR s.standing = 'parked' AND s.reason = $3
+           AND EXISTS (SELECT FROM payout_event e
+                        WHERE e.programme_id = $1 AND e.instruction_id = n.reference AND e.event = 'settled'))
+ GROUP BY n.reference
+ ORDER BY min(n.notice_id)
+ LIMIT $4
+"""
+_TOLD: Final = """
+-- All that was ever told of a reference, the earliest first, and what became of it.
+SELECT n.notice_id, n.partner_id, n.bank_reference, n.status, n.amount_rupiah, s.standing
+  FROM bank_notice n
+  JOIN notice_standing s USING (programme_id, notice_id)
+ WHERE n.programme_id = $1 AND n.reference = $2
+ ORDER BY n.notice_id
+"""
+_INSTRUCTION: Final = """
+-- What we asked the bank to pay, and what the books say has become of it.
+SELECT i.amount_rupiah, p.closed_at IS NOT NULL AS programme_is_closed,
+       ARRAY(SELECT e.event FROM payout_event e WHERE e.programme_id = $1 AND e.instruction_id = $2) AS events
+  FROM payout_instruction i
+  JOIN programme p USING (programme_id)
+ WHERE i.programme_id = $1 AND i.instruction_id = $2
+"""
+_FUNDING: Final = """
+-- Money that the sponsor has announced under a reference, and whether it has come.
+SELECT f.amount_rupiah,
+       EXISTS (SELECT FROM transfer t
+                WHERE t.programme_id = $1 AND t.kind = 'fund' AND t.authorisation_id IS NULL
+                  AND t.reason = $2) AS has_come
+  FROM expected_funding f
+ WHERE f.programme_id = $1 AND f.reference = $2
+"""
+_LOOKED_AT: Final = """
+-- What became of these notices; those that two people have resolved stay so.
+UPDATE notice_standing s
+   SET standing = CASE WHEN told.reason IS NULL THEN 'followed' ELSE 'parked' END, reason = told.reason, looked_at = $4
+  FROM unnest($2::text[], $3::text[]) AS told(notice_id, reason)
+ WHERE s.programme_id = $1 AND s.notice_id = told.notice_id AND s.notice_id = ANY ($2) AND s.standing <> 'resolved'
+"""
+
+
+class NotOurs(StrEnum):
+    """Why a notice is parked before it is asked what it tells."""
+
+    REFERENCE_UNKNOWN = "reference_unknown"
+    """We have asked for no such payment, and nobody has announced such money, yet."""
+    AMOUNT_DIFFERS = "amount_differs"
+    FUNDING_HAS_NOT_COME = "funding_has_not_come"
+    """The bank tells of announced money something else than that it came."""
+    PROGRAMME_CLOSED = "programme_closed"
+    """It would move money of a programme in which no money moves any more."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Followed:
+    """How many references were looked at, and whether more may wait."""
+
+    references: int
+    more: bool
+
+
+async def follow(
+    connection: Connection, settings: Settings, programme_id: ProgrammeId, *, clock: Clock, chance: Chance
+) -> Followed:
+    """The books follow all that was told of so many references, each in a transaction of its own."""
+    limit = settings.notices_in_a_round
+    waiting = await connection.fetch(
+        _WAITING, programme_id, NotOurs.REFERENCE_UNKNOWN, Parked.RETURN_BEFORE_SUCCESS, limit
+    )
+    for row in waiting:
+        async with alone_with(connection, settings, programme_id):
+            now = clock.at(await connection.fetchval("SELECT clock_timestamp()"))
+            await _follow(connection, programme_id, row["reference"], now, chance)
+    return Followed(references=len(waiting), more=len(waiting) == limit)
+
+
+async def _follow(
+    connection: Connection, programme_id: ProgrammeId, reference: str, now: datetime, chance: Chance
+) -> None:
+    notices = await connection.fetch(_TOLD, programme_id, reference)
+    if (instruction := await connection.fetchrow(_INSTRUCTION, programme_id, reference)) is not None:
+        reasons: Sequence[str | None] = await _follow_payout(
+            connection, programme_id, reference, instruction, notices, now, chance
+        )
+    elif (funding := await connection.fetchrow(_FUNDING, programme_id, reference)) is not None:
+        reasons = await _follow_funding(connection, programme_id, reference, funding, notices, now, chance)
+    else:
+        reasons = [NotOurs.REFERENCE_UNKNOWN] * len(notices)
+    ids = [row["notice_id"] for row in notices]
+    await connection.execute(_LOOKED_AT, programme_id, ids, reasons, now)
+
+
+async def _follow_payout(
+    connection: Connection,
+    programme_id: ProgrammeId,
+    reference: str,
+    instruction: asyncpg.Record,
+    notices: Sequence[asyncpg.Record],
+    now: datetime,
+    chance: Chance,
+) -> Sequence[Parked | NotOurs | None]:
+    """Why each notice is parked, None where the books follow it."""
+    of_the_amount = [row for row in notices if row["amount_rupiah"] == instruction["amount_rupiah"]]
+    followed = standing_of(instruction["events"])
+    step = next_step(followed, [Told(row["status"]) for row in of_the_amount])
+    if instruction["programme_is_closed"] and step.standing is not followed:
+        return [NotOurs.PROGRAMME_CLOSED] * len(notices)
+    for told, change in _changes(followed, step.standing):
+        notice = next(row for row in of_the_amount if row["status"] == told)
+        said = instructions.Told(
+            source=Source.NOTICE, actor=notice["partner_id"], at=now, bank_reference=notice["bank_reference"]
+        )
+        await change(connection, programme_id, reference, told=said, chance=chance)
+    return [step.parked.get(Told(row["status"])) if row in of_the_amount else NotOurs.AMOUNT_DIFFERS for row in notices]
+
+
+Change = Callable[..., Awaitable[object]]
+
+
+def _changes(followed: Standing, standing: Standing) -> list[tuple[Told, Change]]:
+    """What takes the books from where they are to where they go, and what the bank must have told for it."""
+    way = {
+        (Standing.UNDER_WAY, Standing.SETTLED): [(Told.SUCCESS, settle_payout)],
+        (Standing.UNDER_WAY, Standing.FAILED): [(Told.FAILED, fail_payout)],
+        (Standing.UNDER_WAY, Standing.RETURNED): [(Told.SUCCESS, settle_payout), (Told.RETURNED, return_payout)],
+        (Standing.SETTLED, Standing.RETURNED): [(Told.RETURNED, return_payout)],
+    }
+    return list(way.get((followed, standing), []))
+
+
+def standing_of(events: Collection[str]) -> Standing:
+    """Where the books say that a payout is; that it was released again does not change what the bank did."""
+    if PayoutEvent.FAILED in events:
+        return Standing.FAILED
+    if PayoutEvent.RETURNED in events:
+        return Standing.RETURNED
+    return Standing.SETTLED if PayoutEvent.SETTLED in events else Standing.UNDER_WAY
+
+
+async def _follow_funding(
+    connection: Connection,
+    programme_id: ProgrammeId,
+    reference: str,
+    funding: asyncpg.Record,
+    notices: Sequence[asyncpg.Record],
+    now: datetime,
+    chance: Chance,
+) -> list[NotOurs | None]:
+    """As for a payout. Announced money that the bank says has come is the programme's, and nobody's yet."""
+    reasons = [_why_not_followed(row, funding["amount_rupiah"]) for row in notices]
+    has_come = any(
+        Told(row["status"]) is Told.SUCCESS for row, why in zip(notices, reasons, strict=True) if why is None
+    )
+    if has_come and not funding["has_come"]:
+        transfer_id = TransferId(new_id("trf", now, chance(CHANCE_BYTES)))
+        await book(connection, programme_id, funded(transfer_id, funding["amount_rupiah"], now, reference))
+    return reasons
+
+
+def _why_not_followed(notice: asyncpg.Record, amount_rupiah: int) -> NotOurs | None:
+    if notice["amount_rupiah"] != amount_rupiah:
+        return NotOurs.AMOUNT_DIFFERS
+    if Told(notice["status"]) in {Told.SUCCESS, Told.PENDING}:
+        return None
+    return NotOurs.FUNDING_HAS_NOT_COME

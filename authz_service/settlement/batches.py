@@ -118,7 +118,7 @@ async def close_batch(
         await _require_closable(connection, programme_id, cut_off_at, now, last)
         # Nobody else closes one meanwhile. After this point the batch must be written.
         batch_id = BatchId(new_id("set", now, chance(CHANCE_BYTES)))
-        await take(connection, programme_id, batch_id)
+        await take(connection, settings, programme_id, batch_id)
         found = await nets(connection, programme_id, batch_id, after=BatchId(last["batch_id"]) if last else None)
         positions, instructions = [each for each, _ in found], list(_instructions(found, now, chance))
         await _copy(connection, programme_id, batch_id, positions, instructions, now)

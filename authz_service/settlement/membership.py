@@ -9,10 +9,15 @@ from typing import Final
 import asyncpg
 
 from authz_service.database import Connection
+from authz_service.settings import Settings
 from authz_service.settlement.canonical import Totals
 from authz_service.settlement.positions import Account, Position, position
 from authz_service.vocabulary import BatchId, MerchantId, ProgrammeId
 
+_PLANS: Final = """
+-- Statistics from before this transaction must not choose a plan that reads one table once for each row of another.
+SELECT set_config('enable_nestloop', 'off', true), set_config('work_mem', $1, true)
+"""
 _TAKE: Final = """
 -- Everything that is committed, in no batch, and does not wait: captures and refunds, and payouts that came back and
 -- were released. One statement, so one snapshot; what it does not see is in the next batch.
@@ -67,8 +72,14 @@ SELECT n.merchant_id, n.items, n.brought_rupiah, n.captured_rupiah, n.refunded_r
 """
 
 
-async def take(connection: Connection, programme_id: ProgrammeId, batch_id: BatchId) -> None:
+async def plan_for_many(connection: Connection, settings: Settings) -> None:
+    """Until the transaction ends, statements are planned for tables that are larger than anybody knows yet."""
+    await connection.execute(_PLANS, f"{settings.audit_work_mem_mb}MB")
+
+
+async def take(connection: Connection, settings: Settings, programme_id: ProgrammeId, batch_id: BatchId) -> None:
     """The batch has everything that was in none."""
+    await plan_for_many(connection, settings)
     await connection.execute(_TAKE, programme_id, batch_id)
 
 

@@ -9,6 +9,7 @@ from typer.core import TyperGroup
 from authz_service.clock import SystemClock
 from authz_service.commands.bank import bank, inbox
 from authz_service.commands.cap import cap
+from authz_service.commands.certify import certify
 from authz_service.commands.family import family
 from authz_service.commands.keys import keys, operators
 from authz_service.commands.ledger import ledger
@@ -44,6 +45,7 @@ app.add_typer(keys, name="key")
 app.add_typer(operators, name="operator")
 app.add_typer(bank, name="bank")
 app.add_typer(inbox, name="inbox")
+app.add_typer(certify, name="certify")
 SEED: Final = 2024
 
 

@@ -16,6 +16,7 @@ from authz_service.commands.ledger import ledger
 from authz_service.commands.place import console, office, refusals, servers, settings_given, url_of
 from authz_service.commands.programme import programme
 from authz_service.commands.settlement import settlement
+from authz_service.commands.simulate import simulate
 from authz_service.database import migrate
 from authz_service.enrolment.enrol import enrol
 from authz_service.enrolment.progress import enrolment_progress
@@ -46,6 +47,7 @@ app.add_typer(operators, name="operator")
 app.add_typer(bank, name="bank")
 app.add_typer(inbox, name="inbox")
 app.add_typer(certify, name="certify")
+app.add_typer(simulate, name="simulate")
 SEED: Final = 2024
 
 

@@ -1,13 +1,9 @@
 """`authz certify bank`: a service that keeps to SNAP passes in either style; each way not to fails a point."""
 
-import asyncio
-import os
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from authz_service.settlement.partners import SignatureStyle
 from authz_service.simulation.certifying import Verdict, certify
@@ -17,6 +13,7 @@ from authz_service.simulation.line import Line, Reply, Unanswered
 from tests.bank import Bank, a_bank, became, followed
 from tests.harm import Premises
 from tests.settling import batch_closed, instructions
+from tests.simulated import key_files, typed
 from tests.world import World
 
 
@@ -102,9 +99,7 @@ async def test_an_answer_that_is_not_snaps_is_said_to_be_wrong(bank: Bank, monke
 async def test_the_command_prints_the_table_and_its_exit_code_says_whether_all_is_well(
     bank: Bank, tmp_path: Path
 ) -> None:
-    key, secret = tmp_path / "bank.pem", tmp_path / "secret"
-    key.write_bytes(bank.private_key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-    secret.write_text(f"{bank.secret}\n")
+    key, secret = key_files(tmp_path, bank.private_key, bank.secret)
     world = bank.world
     command = ["certify", "bank", "--base-url", world.base_url, "--partner", bank.partner_id]
     command += ["--private-key", str(key), "--signature", str(bank.style)]
@@ -120,20 +115,6 @@ async def test_the_command_prints_the_table_and_its_exit_code_says_whether_all_i
     command[3] = "http://127.0.0.1:1"
     status, printed = await typed(world, *command, "--secret-file", str(secret))
     assert (status, "did not answer" in printed) == (1, True)
-
-
-async def typed(world: World, *command: str) -> tuple[int, str]:
-    """What somebody else's terminal shows."""
-    clock = str(world.settings.clock_offset_file)
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "authz_service.cli", *command),
-        env={**os.environ, "AUTHZ_CLOCK_OFFSET_FILE": clock, "COLUMNS": "200"},
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    printed, _ = await asyncio.wait_for(process.communicate(), 60)
-    assert process.returncode is not None
-    return process.returncode, printed.decode()
 
 
 def test_files_that_no_bank_could_sign_with_are_refused_in_a_sentence(tmp_path: Path) -> None:

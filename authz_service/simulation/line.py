@@ -3,6 +3,7 @@
 Unanswered    nobody answered, or not in time; the message is one sentence
 """
 
+import asyncio
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from http import HTTPStatus
@@ -51,6 +52,7 @@ class Line:
         self.base_url = base_url.rstrip("/")
         self._clock = clock
         self._token = ""
+        self._asking = asyncio.Lock()
         self._token_ends_at: datetime | None = None
         self._http = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=ANSWER_TIMEOUT_SECONDS))
 
@@ -86,13 +88,14 @@ class Line:
         """One that is good for a while yet; empty for a bank that signs without."""
         if self.identity.style is SignatureStyle.WITHOUT_TOKEN:
             return ""
-        now = self.now()
-        if self._token_ends_at is None or self._token_ends_at <= now + RENEWED_BEFORE:
-            reply = await self.send(token_request(self.identity, now))
-            token, seconds = str(reply.document.get("accessToken", "")), str(reply.document.get("expiresIn", ""))
-            if not reply.is_acknowledged or not token or not seconds.isdecimal():
-                raise Unanswered(f"No token: {reply.code or reply.status} {reply.message}")
-            self._token, self._token_ends_at = token, now + timedelta(seconds=int(seconds))
+        async with self._asking:
+            now = self.now()
+            if self._token_ends_at is None or self._token_ends_at <= now + RENEWED_BEFORE:
+                reply = await self.send(token_request(self.identity, now))
+                token, seconds = str(reply.document.get("accessToken", "")), str(reply.document.get("expiresIn", ""))
+                if not reply.is_acknowledged or not token or not seconds.isdecimal():
+                    raise Unanswered(f"No token: {reply.code or reply.status} {reply.message}")
+                self._token, self._token_ends_at = token, now + timedelta(seconds=int(seconds))
         return self._token
 
     def forget_token(self) -> None:

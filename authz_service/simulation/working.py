@@ -1,0 +1,52 @@
+"""The bank as a process: payment orders come as files into a directory, and its statement is a file."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from authz_service.clock import Clock
+from authz_service.simulation.bank import Bank
+from authz_service.simulation.orders import OrdersRefused, PaymentOrder, read_orders
+from authz_service.simulation.statement import Statement, StatementUnusable
+
+_WITA = ZoneInfo("Asia/Makassar")
+Say = Callable[[str], None]
+
+
+async def work(
+    bank: Bank, orders: Path, statement_file: Path, clock: Clock, *, pace_seconds: float, until_idle: bool, say: Say
+) -> None:
+    """Round after round, until somebody ends it; or until there is nothing left to pay or to tell."""
+    refused: set[str] = set()
+    while True:
+        if new := bank.take(_orders_in(orders, refused, say)):
+            say(f"{new} new payment orders.")
+        bank.pay()
+        bank.statement.write(statement_file, clock.estimate().astimezone(_WITA).date())
+        await bank.tell()
+        if until_idle and bank.is_idle:
+            return
+        await asyncio.sleep(pace_seconds)
+
+
+def statement_at(path: Path, clock: Clock, opening_rupiah: int) -> Statement:
+    """That of an earlier run, or a new one."""
+    if path.exists():
+        try:
+            return Statement.read(path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError) as unread:
+            raise StatementUnusable(f"{path} cannot be read: {type(unread).__name__}.") from None
+    return Statement(opened_on=clock.estimate().astimezone(_WITA).date(), opening_rupiah=opening_rupiah)
+
+
+def _orders_in(directory: Path, refused: set[str], say: Say) -> Iterator[PaymentOrder]:
+    """Of every file that is whole; of one that is not it is said once, and it is looked at again."""
+    for path in sorted(directory.glob("*.csv")):
+        try:
+            yield from read_orders(path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, OrdersRefused) as wrong:
+            why = f"{path.name} is not paid: {wrong}"
+            if why not in refused:
+                refused.add(why)
+                say(why)

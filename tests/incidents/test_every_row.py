@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).parent
-ROWS = {*range(1, 18), 20}
-"""Of the others, 18 is in `test_bad_input.py`, and 19, 21 and 22 are of what is not built yet."""
+ROWS = {*range(1, 21), 22}
+"""21 is in `test_workers.py`."""
 ELSEWHERE = {14: HERE.parent / "test_lists.py"}
 
 

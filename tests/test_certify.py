@@ -1,6 +1,7 @@
 """`authz certify bank`: a service that keeps to SNAP passes in either style; each way not to fails a point."""
 
 from collections.abc import Sequence
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from authz_service.simulation.certifying import Verdict, certify
 from authz_service.simulation.checklist import POINTS
 from authz_service.simulation.identity import Identity, IdentityUnusable, identity_from, write_new_key
 from authz_service.simulation.line import Line, Reply, Unanswered
+from authz_service.simulation.requests import Request
 from tests.bank import Bank, a_bank, became, followed
 from tests.harm import Premises
 from tests.settling import batch_closed, instructions
@@ -89,11 +91,23 @@ async def test_an_answer_that_is_not_snaps_is_said_to_be_wrong(bank: Bank, monke
         return Reply(status=502, raw=b"<html>", headers={})
 
     monkeypatch.setattr(Line, "send", proxied)
-    if bank.style is SignatureStyle.WITH_TOKEN:
-        with pytest.raises(Unanswered):
-            await verdicts(bank)
-    else:
-        assert all(each.wrong and "no SNAP answer" in each.wrong for each in await verdicts(bank))
+    assert all(each.wrong and "no SNAP answer" in each.wrong for each in await verdicts(bank))
+
+
+async def test_a_service_that_goes_away_fails_the_points_that_it_did_not_answer(
+    bank: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, answers = Line.send, count(1)
+
+    async def goes_away(line: Line, request: Request) -> Reply:
+        if next(answers) > 5:
+            raise Unanswered("nobody answers")
+        return await whole(line, request)
+
+    monkeypatch.setattr(Line, "send", goes_away)
+    wrong = [each.wrong for each in await verdicts(bank)]
+    assert wrong[:4] == [None] * 4
+    assert set(wrong[4:]) == {"nobody answers"}
 
 
 async def test_the_command_prints_the_table_and_its_exit_code_says_whether_all_is_well(

@@ -8,7 +8,7 @@ from typing import Final
 
 from authz_service.settlement.partners import SignatureStyle
 from authz_service.simulation.checklist import POINTS, Point, Talk
-from authz_service.simulation.line import Line, Reply
+from authz_service.simulation.line import Line, Reply, Unanswered
 
 Pause = Callable[[float], Awaitable[None]]
 TOKEN_SECONDS: Final = 901.0
@@ -35,8 +35,11 @@ async def certify(
     waits_for_expiry: bool,
     pause: Pause = asyncio.sleep,
 ) -> AsyncIterator[Verdict]:
-    """Each point of the bank's own way of signing, in order. Without a reference the genuine notices are of none that
-    the service knows; it keeps them, and operators find them parked."""
+    """Each point of the bank's own way of signing, in order; Unanswered, if nobody is there.
+
+    Without a reference the genuine notices are of none that the service knows; it keeps them, and operators find them
+    parked.
+    """
     run = _run_of(line.now())
     talk = Talk(
         identity=line.identity,
@@ -45,6 +48,8 @@ async def certify(
         amount_rupiah=amount_rupiah or _CERTIFIED_AMOUNT,
         run=run,
     )
+    # Nobody there is one sentence, and not forty points that fail.
+    await line.send(talk.ask_for_token())
     for point in POINTS:
         if point.only not in {None, line.identity.style}:
             continue
@@ -55,11 +60,14 @@ async def certify(
             await pause(TOKEN_SECONDS)
         yield await _asked(line, talk, point)
         if point.ends_a_token:
-            talk.token = await _token(line)
+            await _asked(line, talk, POINTS[0])
 
 
 async def _asked(line: Line, talk: Talk, point: Point) -> Verdict:
-    replies = [await line.send(request) for request in point.send(talk)]
+    try:
+        replies = [await line.send(request) for request in point.send(talk)]
+    except Unanswered as unanswered:
+        return Verdict(point=point, came="", wrong=str(unanswered))
     last = replies[-1]
     if last.code == "2007300" and talk.identity.style is SignatureStyle.WITH_TOKEN:
         talk.token = str(last.document.get("accessToken", ""))
@@ -84,11 +92,6 @@ def _what_is_wrong(point: Point, replies: Sequence[Reply]) -> str | None:
     ):
         return "a token is a Bearer of 900 seconds"
     return None
-
-
-async def _token(line: Line) -> str:
-    line.forget_token()
-    return await line.token()
 
 
 def _run_of(now: datetime) -> str:

@@ -10,6 +10,7 @@ from authz_service.clock import SystemClock
 from authz_service.commands.bank import bank, inbox
 from authz_service.commands.cap import cap
 from authz_service.commands.certify import certify
+from authz_service.commands.dispute import dispute
 from authz_service.commands.family import family
 from authz_service.commands.keys import keys, operators
 from authz_service.commands.ledger import ledger
@@ -17,6 +18,7 @@ from authz_service.commands.place import console, office, refusals, servers, set
 from authz_service.commands.programme import programme
 from authz_service.commands.settlement import settlement
 from authz_service.commands.simulate import simulate
+from authz_service.commands.reconcile import exceptions, reconcile_command
 from authz_service.database import migrate
 from authz_service.enrolment.enrol import enrol
 from authz_service.enrolment.progress import enrolment_progress
@@ -48,6 +50,9 @@ app.add_typer(bank, name="bank")
 app.add_typer(inbox, name="inbox")
 app.add_typer(certify, name="certify")
 app.add_typer(simulate, name="simulate")
+app.command("reconcile")(reconcile_command)
+app.add_typer(exceptions, name="exceptions")
+app.add_typer(dispute, name="dispute")
 SEED: Final = 2024
 
 

@@ -56,6 +56,11 @@ class OrderKind(StrEnum):
     FUNDING_EXPECTED = "funding_expected"
     NOTICE_RESOLVED = "notice_resolved"
     NOTICE_APPROVED = "notice_approved"
+    STATEMENT_RECONCILED = "statement_reconciled"
+    EXCEPTION_RESOLVED = "exception_resolved"
+    EXCEPTION_APPROVED = "exception_approved"
+    DISPUTE_OPENED = "dispute_opened"
+    DISPUTE_ANSWERED = "dispute_answered"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -94,6 +94,9 @@ programme = Table(
     Column("closed_at", Instant, comment="since then no money moves any more"),
     Column("settlement_cut_off", Time, comment="wall clock of the zone; NULL: no scheduled settlement"),
     Column("settlement_days", ARRAY(SmallInteger), comment="ISO weekdays, Monday is 1"),
+    Column("dispute_claim_days", Integer, comment="after the purchase; NULL: no disputes are taken"),
+    Column("dispute_answer_days", Integer, comment="working days after the claim"),
+    Column("holidays", ARRAY(Date), comment="no working days, beside Saturday and Sunday"),
     PrimaryKeyConstraint("programme_id"),
     CheckConstraint("starts_at < ends_at", name="starts_before_it_ends"),
     CheckConstraint("entitlement_rupiah > 0", name="entitlement_is_positive"),
@@ -114,6 +117,8 @@ programme = Table(
         "cardinality(settlement_days) > 0 AND settlement_days <@ '{1,2,3,4,5,6,7}'::smallint[]",
         name="settlement_days_are_weekdays",
     ),
+    CheckConstraint("(dispute_claim_days IS NULL) = (dispute_answer_days IS NULL)", name="dispute_clocks_are_whole"),
+    CheckConstraint("dispute_claim_days > 0 AND dispute_answer_days > 0", name="dispute_clocks_are_positive"),
     _one_of("package_counting", "per_purchase", "by_value", "no_limit"),
     _one_of("above_ceiling", "decline", "reduce"),
     _one_of("details_required", "never", "where_ceiling", "always"),
@@ -375,6 +380,11 @@ office_order = Table(
         "funding_expected",
         "notice_resolved",
         "notice_approved",
+        "statement_reconciled",
+        "exception_resolved",
+        "exception_approved",
+        "dispute_opened",
+        "dispute_answered",
     ),
 )
 
@@ -894,6 +904,142 @@ expected_funding = Table(
     CheckConstraint("amount_rupiah > 0", name="amount_is_positive"),
 )
 
+# What the bank's statements say, read once from their files: a line has one identity, in however many files it stands.
+bank_statement = Table(
+    "bank_statement",
+    metadata,
+    _id("programme_id"),
+    _id("statement_id"),
+    Column("format", Text, nullable=False),
+    Column("account", Text, comment="the last digits; NULL where the file names none"),
+    Column("from_on", Date, nullable=False),
+    Column("to_on", Date, nullable=False),
+    Column("opening_rupiah", Rupiah, nullable=False),
+    Column("closing_rupiah", Rupiah, nullable=False),
+    Column("lines", Integer, nullable=False, comment="in the file, also those that an earlier one had"),
+    Column("file_digest", LargeBinary, nullable=False),
+    Column("read_at", Instant, nullable=False),
+    Column("read_by", Text, nullable=False),
+    PrimaryKeyConstraint("programme_id", "statement_id"),
+    UniqueConstraint("programme_id", "file_digest"),
+    _one_of("format", "csv", "mt940"),
+    CheckConstraint("from_on <= to_on", name="begins_before_it_ends"),
+    CheckConstraint("lines >= 0", name="lines_are_never_negative"),
+    CheckConstraint("octet_length(file_digest) = 32", name="digest_is_whole"),
+)
+
+bank_statement_line = Table(
+    "bank_statement_line",
+    metadata,
+    _id("programme_id"),
+    _id("statement_id"),
+    Column("line", Integer, nullable=False),
+    Column("identity", LargeBinary, nullable=False, comment="over what the bank booked, not over how the file says it"),
+    Column("booked_on", Date, nullable=False),
+    Column("amount_rupiah", Rupiah, nullable=False, comment="below nothing: it left the account"),
+    _id("reference"),
+    _id("bank_reference"),
+    Column("description", Text, nullable=False),
+    PrimaryKeyConstraint("programme_id", "statement_id", "line"),
+    UniqueConstraint("programme_id", "identity"),
+    CheckConstraint("line > 0", name="line_is_positive"),
+    CheckConstraint("amount_rupiah <> 0", name="amount_is_something"),
+    CheckConstraint("octet_length(identity) = 32", name="identity_is_whole"),
+)
+
+# What a line is about: one thing, for ever.
+bank_statement_match = Table(
+    "bank_statement_match",
+    metadata,
+    _id("programme_id"),
+    Column("identity", LargeBinary, nullable=False),
+    _id("reference"),
+    Column("matched_at", Instant, nullable=False),
+    PrimaryKeyConstraint("programme_id", "identity"),
+)
+
+# Where authorisations, ledger and statement disagree. Closed by two people, or by a later statement that explains it.
+reconciliation_exception = Table(
+    "reconciliation_exception",
+    metadata,
+    _id("programme_id"),
+    _id("exception_id"),
+    Column("kind", Text, nullable=False),
+    _id("reference"),
+    _id("subject"),
+    _rupiah("ours_rupiah", nullable=True),
+    _rupiah("theirs_rupiah", nullable=True),
+    Column("since_on", Date, nullable=False, comment="its age counts from here"),
+    Column("first_seen_at", Instant, nullable=False),
+    Column("detail", Text, nullable=False),
+    _id("proposal", nullable=True),
+    Column("resolved_at", Instant),
+    Column("resolved_by", Text),
+    Column("outcome", Text),
+    Column("reason", Text),
+    Column("approved_by", Text),
+    Column("closed_at", Instant, comment="by an approval, or else by a statement that explains it"),
+    PrimaryKeyConstraint("programme_id", "exception_id"),
+    Index(
+        "reconciliation_exception_open_idx",
+        "programme_id",
+        "exception_id",
+        postgresql_where=text("closed_at IS NULL"),
+    ),
+    _one_of(
+        "kind",
+        "amount_differs",
+        "missing_here",
+        "missing_there",
+        "paid_though_failed",
+        "return_without_payment",
+        "more_than_once",
+        "after_the_close",
+        "books_differ",
+    ),
+    _one_of("outcome", "explained", "corrected", "claimed"),
+    CheckConstraint(
+        "(resolved_at IS NULL) = (resolved_by IS NULL) AND (resolved_at IS NULL) = (outcome IS NULL)"
+        " AND (resolved_at IS NULL) = (reason IS NULL)",
+        name="resolution_is_whole",
+    ),
+    CheckConstraint(
+        "approved_by IS NULL OR (closed_at IS NOT NULL AND resolved_by IS NOT NULL"
+        " AND lower(approved_by) <> lower(resolved_by))",
+        name="four_eyes",
+    ),
+)
+
+# A family's or a shop's claim that a purchase was not as the books say. It moves no money.
+dispute = Table(
+    "dispute",
+    metadata,
+    _id("programme_id"),
+    _id("dispute_id"),
+    _id("authorisation_id"),
+    Column("claimed_at", Instant, nullable=False),
+    Column("claimed_by", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("answer_due_at", Instant, nullable=False),
+    Column("answered_at", Instant),
+    Column("answered_by", Text),
+    Column("answer", Text),
+    PrimaryKeyConstraint("programme_id", "dispute_id"),
+    Index(
+        "dispute_open_key",
+        "programme_id",
+        "authorisation_id",
+        unique=True,
+        postgresql_where=text("answered_at IS NULL"),
+    ),
+    CheckConstraint(
+        "(answered_at IS NULL) = (answered_by IS NULL) AND (answered_at IS NULL) = (answer IS NULL)",
+        name="answer_is_whole",
+    ),
+    CheckConstraint("answered_at >= claimed_at", name="answered_after_it_was_claimed"),
+    CheckConstraint("answer_due_at > claimed_at", name="due_after_it_was_claimed"),
+)
+
 # Who was refused at the bank's door, and why. Nothing proves who it was, so no programme is named.
 security_event = Table(
     "security_event",
@@ -936,6 +1082,9 @@ IMMUTABLE = (
     "bank_notice",
     "expected_funding",
     "security_event",
+    "bank_statement",
+    "bank_statement_line",
+    "bank_statement_match",
 )
 ENDED_ONCE = {
     "payout_account": (
@@ -943,6 +1092,17 @@ ENDED_ONCE = {
         "programme_id, account_ref, merchant_id, bank_code, account_number, holder, requested_at, requested_by",
     ),
     "settlement_wait": ("released_at", "programme_id, authorisation_id, flagged_at, flagged_by, reason"),
+    "reconciliation_exception": (
+        "closed_at",
+        (
+            "programme_id, exception_id, kind, reference, subject, ours_rupiah, theirs_rupiah, since_on, first_seen_at,"
+            " detail, proposal"
+        ),
+    ),
+    "dispute": (
+        "answered_at",
+        "programme_id, dispute_id, authorisation_id, claimed_at, claimed_by, reason, answer_due_at",
+    ),
 }
 """Rows that are kept like the immutable ones, but may be ended once: the column that ends them, and what stays."""
 REFERENCE_TABLES = (

@@ -92,6 +92,10 @@ class Settings(BaseSettings):
     """So often notices are looked for that came to another process, or whose batch was not known yet."""
     notices_in_a_round: int = 100
     """References whose notices are followed before the connection is given back."""
+    statement_proposal_days: int = 3
+    """A line of a statement that names nothing is proposed for a payout of at most so many days before or after it."""
+    statement_limit_bytes: int = 50_000_000
+    """Of a file that is read whole; a year of the largest programme has less than a tenth of it."""
     security_events_per_minute: int = 60
     """Refusals at the bank's door that a process keeps in the database; more are counted only."""
     ready_timeout_seconds: float = 2.0

@@ -30,11 +30,15 @@ from authz_service.serving import NotServedError
 from authz_service.settings import SANDBOX_ROOT_KEY, Settings
 from authz_service.settlement.accounts import AccountRefused
 from authz_service.settlement.batches import BatchRefused
+from authz_service.settlement.disputes import DisputeRefused
+from authz_service.settlement.exceptions import ExceptionRefused
 from authz_service.settlement.funding import FundingRefused
 from authz_service.settlement.inbox import InboxRefused
 from authz_service.settlement.instructions import PayoutRefused
 from authz_service.settlement.papers import PaperNotWritten
 from authz_service.settlement.partners import PartnerRefused
+from authz_service.settlement.report import ReportNotWritten
+from authz_service.settlement.statement_lines import StatementRefused
 from authz_service.settlement.waits import WaitRefused
 from authz_service.terms import TermsRefused
 from authz_service.vocabulary import ProgrammeId
@@ -50,6 +54,7 @@ REFUSALS: Final = (
     *(AccountRefused, BatchRefused, PaperNotWritten, PayoutRefused, WaitRefused),
     *(OrderRefused, RollRefused, TermsRefused, AccessRefused),
     *(PartnerRefused, FundingRefused, InboxRefused),
+    *(StatementRefused, ReportNotWritten, ExceptionRefused, DisputeRefused),
 )
 _LOST: Final = (
     *(asyncpg.PostgresConnectionError, asyncpg.AdminShutdownError, asyncpg.CrashShutdownError),

@@ -52,6 +52,17 @@ class Settlement:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Disputes:
+    """So many days after a purchase it may be disputed, and so many working days later an answer is due."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+
+    claim_days: Amount
+    answer_working_days: Amount
+    holidays: tuple[date, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
     """`programme.toml`. A limit that is left out does not exist; both dates count."""
 
@@ -85,6 +96,7 @@ class Terms:
     card_prefix: Annotated[str, Field(pattern=r"^\d{6,8}$")]
     card_valid_years: Amount
     settlement: Settlement | None = None
+    disputes: Disputes | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

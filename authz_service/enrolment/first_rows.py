@@ -94,6 +94,9 @@ def _programme(plan: Plan) -> Row:
         "voucher_approval_above_packages": terms.voucher_approval_above_packages,
         "settlement_cut_off": terms.settlement.cut_off if terms.settlement else None,
         "settlement_days": sorted(terms.settlement.days) if terms.settlement else None,
+        "dispute_claim_days": terms.disputes.claim_days if terms.disputes else None,
+        "dispute_answer_days": terms.disputes.answer_working_days if terms.disputes else None,
+        "holidays": sorted(terms.disputes.holidays) if terms.disputes else None,
     }
 
 

@@ -14,6 +14,7 @@ from authz_service.ledger.invariants.holds import HOLDS
 from authz_service.ledger.invariants.money import MONEY
 from authz_service.ledger.invariants.months import MONTHS
 from authz_service.ledger.invariants.settlement import SETTLEMENT
+from authz_service.ledger.invariants.statements import STATEMENTS
 from authz_service.ledger.invariants.the_end import THE_END
 
-INVARIANTS: Final = (*MONEY, *FAMILIES, *HOLDS, *MONTHS, *DECISIONS, *SETTLEMENT, *THE_END)
+INVARIANTS: Final = (*MONEY, *FAMILIES, *HOLDS, *MONTHS, *DECISIONS, *SETTLEMENT, *STATEMENTS, *THE_END)

@@ -1,0 +1,189 @@
+"""`authz reconcile`: the bank's statement against the books; and `authz exceptions`: what it could not explain."""
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
+from datetime import date, datetime
+from pathlib import Path
+from typing import Annotated, Final, TypeVar
+from zoneinfo import ZoneInfo
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from authz_service.clock import clock_from
+from authz_service.commands.place import Actor, console, now_of, office, programme_of, refusals, servers, settings_given
+from authz_service.database import Connection
+from authz_service.settings import Settings
+from authz_service.settlement.exceptions import KeptException, Outcome, approve, listed, resolve
+from authz_service.settlement.reconciling import Reconciled, reconcile_statement
+from authz_service.settlement.report import require_format, sums_of, write_report
+from authz_service.settlement.statement_files import OUR_BANK, Layout, read_mapping, read_statement
+from authz_service.settlement.statement_lines import Format, Statement, StatementRefused
+from authz_service.vocabulary import ProgrammeId, in_rupiah, several
+
+exceptions: Final = typer.Typer(no_args_is_help=True, help="Where bank and books disagree; two people close each.")
+T = TypeVar("T")
+_Programme = Annotated[str | None, typer.Option(help="Needed where several are enrolled.")]
+_Named = Annotated[list[str], typer.Argument(help="As `authz exceptions list` shows them.")]
+_ZONE: Final = "SELECT zone FROM programme WHERE programme_id = $1"
+
+
+def reconcile_command(
+    file: Annotated[Path, typer.Argument(help="The bank's statement of some days.")],
+    *,
+    actor: Actor,
+    kind: Annotated[Format, typer.Option("--format", help="How the file is written.")] = Format.CSV,
+    mapping: Annotated[Path | None, typer.Option(help="TOML: what this bank calls the columns of its CSV.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Says what would be so, and writes nothing.")] = False,
+    report: Annotated[Path | None, typer.Option(help="Writes each finding to this .csv or .json file, too.")] = None,
+    programme: _Programme = None,
+) -> None:
+    """Reconciles a statement of the bank with ledger and authorisations; the exit code is 1 while exceptions are open.
+
+    The books follow what it shows and nothing contradicts; a file may be given again, and files may overlap.
+    """
+
+    async def work(connection: Connection, programme_id: ProgrammeId, settings: Settings, _: datetime) -> Reconciled:
+        return await reconcile_statement(
+            connection,
+            settings,
+            programme_id,
+            statement,
+            actor=actor,
+            clock=clock_from(settings.clock_offset_file),
+            chance=os.urandom,
+            is_rehearsal=dry_run,
+        )
+
+    with refusals():
+        if report is not None:
+            require_format(report)
+        statement = _read(file, kind, mapping)
+        done = _done(programme, work)
+        _show(done)
+        if report is not None:
+            write_report(done.findings, done.today, report)
+            _say(f"Written to {report}.")
+    if done.queued.open:
+        raise typer.Exit(1)
+
+
+@exceptions.command("list")
+def list_command(
+    *,
+    closed: Annotated[bool, typer.Option("--closed", help="Also those that are closed.")] = False,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="The oldest so many.")] = 100,
+    programme: _Programme = None,
+) -> None:
+    """What is not explained, the oldest first."""
+
+    async def work(
+        connection: Connection, programme_id: ProgrammeId, _: Settings, now: datetime
+    ) -> tuple[list[KeptException], date]:
+        zone = ZoneInfo(await connection.fetchval(_ZONE, programme_id))
+        found = await listed(connection, programme_id, with_closed=closed, limit=limit)
+        return list(found), now.astimezone(zone).date()
+
+    kept, today = _done(programme, work)
+    table = Table("exception", "kind", "reference", "ours", "theirs", "days", "what is so", box=None)
+    for each in kept:
+        row = (each.exception_id, each.kind, each.reference, _rupiah(each.ours_rupiah), _rupiah(each.theirs_rupiah))
+        # What the bank's file says is text, and no markup.
+        table.add_row(*(Text(cell) for cell in (*row, str(each.age_days(today)), _so(each))))
+    console.print(table)
+
+
+@exceptions.command("resolve")
+def resolve_command(
+    named: _Named,
+    *,
+    outcome: Annotated[Outcome, typer.Option(help="What becomes of them.")],
+    reason: Annotated[str, typer.Option(help="Why; kept for good.")],
+    actor: Actor,
+    programme: _Programme = None,
+) -> None:
+    """Says what becomes of open exceptions; somebody else has to approve."""
+
+    async def work(connection: Connection, programme_id: ProgrammeId, _: Settings, now: datetime) -> None:
+        how = {"outcome": outcome, "reason": reason}
+        await resolve(connection, programme_id, named, **how, actor=actor, now=now, chance=os.urandom)  # type: ignore[arg-type]
+
+    _done(programme, work)
+    _say(f"A second pair of eyes is needed: `authz exceptions approve {' '.join(named)}`.")
+
+
+@exceptions.command("approve")
+def approve_command(named: _Named, *, actor: Actor, programme: _Programme = None) -> None:
+    """The second pair of eyes: they are closed as somebody else has said. No money moves by that."""
+
+    async def work(connection: Connection, programme_id: ProgrammeId, _: Settings, now: datetime) -> None:
+        await approve(connection, programme_id, named, actor=actor, now=now, chance=os.urandom)
+
+    _done(programme, work)
+    _say(f"Closed: {several(len(named), 'exception')}.")
+
+
+def _read(file: Path, kind: Format, mapping: Path | None) -> Statement:
+    limit, layout = settings_given().statement_limit_bytes, OUR_BANK
+    try:
+        if mapping is not None:
+            layout = _layout(mapping.read_text(encoding="utf-8"), kind)
+        if file.stat().st_size > limit:
+            raise StatementRefused(f"{file} is larger than {limit} bytes.")
+        return read_statement(file.read_bytes(), kind, layout)
+    except (OSError, UnicodeDecodeError) as unread:
+        raise StatementRefused(f"{file} or its mapping cannot be read: {type(unread).__name__}.") from None
+
+
+def _layout(text: str, kind: Format) -> Layout:
+    if kind is Format.MT940:
+        raise StatementRefused("MT940 needs no mapping.")
+    return read_mapping(text)
+
+
+def _show(done: Reconciled) -> None:
+    table = Table("state", "number", "ours", "theirs", "oldest, days", box=None)
+    for each in sums_of(done.findings, done.today):
+        amounts = (in_rupiah(each.ours_rupiah), in_rupiah(each.theirs_rupiah))
+        table.add_row(each.state, str(each.count), *amounts, str(each.oldest_days))
+    console.print(table)
+    file = "was read before" if not done.statement.is_new else several(done.statement.new_lines, "new line")
+    _say(f"This statement: {file}; the books follow in {several(done.steps, 'step')}.")
+    _say(
+        f"Exceptions: {done.queued.open} open, {done.queued.raised} of them new; {done.queued.explained} are explained"
+        " now."
+    )
+    if done.is_rehearsal:
+        _say("A dry run: nothing was written.")
+
+
+def _so(each: KeptException) -> str:
+    said = [each.detail, f"perhaps {each.proposal}" if each.proposal else ""]
+    if each.resolved_by:
+        said.append(f"{each.outcome}, {each.resolved_by}: {each.reason}")
+    if each.approved_by:
+        said.append(f"approved by {each.approved_by}")
+    elif each.closed_at:
+        said.append("explained by a later statement")
+    return "; ".join(part for part in said if part)
+
+
+def _rupiah(amount_rupiah: int | None) -> str:
+    return "" if amount_rupiah is None else in_rupiah(amount_rupiah)
+
+
+def _done(programme: str | None, work: Callable[[Connection, ProgrammeId, Settings, datetime], Awaitable[T]]) -> T:
+    async def connected(settings: Settings) -> T:
+        async with office(settings) as connection:
+            programme_id = await programme_of(connection, programme)
+            return await work(connection, programme_id, settings, await now_of(connection, settings))
+
+    with refusals(), servers(sandbox=True) as settings:
+        return asyncio.run(connected(settings))
+    raise typer.Exit(1)
+
+
+def _say(sentence: str) -> None:
+    console.print(sentence, highlight=False, markup=False, soft_wrap=True)

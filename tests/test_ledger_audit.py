@@ -20,6 +20,7 @@ from authz_service.ledger.book import AllowanceUse, FamilyRecord, Snapshot, reco
 from authz_service.ledger.invariants import INVARIANTS
 from authz_service.ledger.invariants.given import DIRECTIONS, FAMILY, Reach
 from authz_service.ledger.invariants.settlement import SETTLEMENT
+from authz_service.ledger.invariants.statements import STATEMENTS
 from authz_service.ledger.postings import EFFECT_ON_WALLET, Parties, Transfer, effect_on_wallet, of_hold
 from authz_service.settings import SANDBOX_ROOT_KEY
 from authz_service.settlement.waits import wait
@@ -37,6 +38,7 @@ from authz_service.vocabulary import (
 from authz_service.vouching import vouch
 from tests.conftest import Cluster, EnrolledTemplate, _database
 from tests.operators import Operator, a_newcomer
+from tests.reconciling import reconciled
 from tests.settling import batch_closed, instructions, said
 from tests.world import A_MORNING, PROGRAMME, WITA, Reply, World, running
 
@@ -425,6 +427,22 @@ FORGERIES: Final = {
         "UPDATE payout_instruction SET amount_rupiah = amount_rupiah + 1",
     ),
     "waits_have_their_purchase": ("UPDATE settlement_wait SET authorisation_id = 'auth_nobody'",),
+    "statement_lines_are_of_their_statement": (
+        "UPDATE bank_statement SET lines = 0",
+        "UPDATE bank_statement_line SET booked_on = booked_on + 1",
+        "DELETE FROM bank_statement",
+    ),
+    "statement_lines_are_about_one_thing": (
+        "UPDATE bank_statement_match SET reference = 'pay_nobody'",
+        "DELETE FROM bank_statement_line",
+        "INSERT INTO expected_funding SELECT programme_id, reference, 1, matched_at, 'x' FROM bank_statement_match",
+    ),
+    "what_a_statement_did_is_on_it": (
+        "DELETE FROM bank_statement_match",
+        "UPDATE bank_statement_line SET amount_rupiah = -amount_rupiah",
+        "UPDATE bank_statement_line SET amount_rupiah = amount_rupiah - 1",
+        "UPDATE payout_event SET source = 'statement' WHERE event = 'failed'",
+    ),
     "closed_programmes_are_empty": (f"UPDATE programme SET ends_at = '{A_MORNING}', closed_at = '2024-10-09'",),
     "nothing_moves_after_the_close": (f"UPDATE programme SET ends_at = '{A_MORNING}', closed_at = '{A_MORNING}'",),
 }
@@ -448,6 +466,7 @@ ONLY_FOUND_IN_FULL: Final = {
     FORGERIES["shops_have_an_account"][1],
     *FORGERIES["allowances_have_a_family"],
     FORGERIES["transfers_go_the_right_way"][1],  # the funding, which is older
+    *(forgery for each in STATEMENTS for forgery in FORGERIES[each.name]),
     *(forgery for each in SETTLEMENT if each.reach is Reach.PROGRAMME for forgery in FORGERIES[each.name]),
     FORGERIES["items_are_as_their_transfers"][2],  # an item of no transfer
 }
@@ -737,6 +756,8 @@ async def _pay_out(world: World) -> None:
     )
     assert (await world.refund(sold, 40_000)).status == 201
     await batch_closed(world)
+    *_, (again, _, rupiah) = [each for each in await instructions(world) if each[1] == failed.merchant_id]
+    assert (await reconciled(world, (-rupiah, again))).steps == 1
     assert (await world.refund(sales[on_its_way.merchant_id], 1_000, till=on_its_way)).status == 201
 
 

@@ -16,9 +16,9 @@ from authz_service.commands.keys import keys, operators
 from authz_service.commands.ledger import ledger
 from authz_service.commands.place import console, office, refusals, servers, settings_given, url_of
 from authz_service.commands.programme import programme
+from authz_service.commands.reconcile import exceptions, reconcile_command
 from authz_service.commands.settlement import settlement
 from authz_service.commands.simulate import simulate
-from authz_service.commands.reconcile import exceptions, reconcile_command
 from authz_service.database import migrate
 from authz_service.enrolment.enrol import enrol
 from authz_service.enrolment.progress import enrolment_progress

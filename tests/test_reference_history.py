@@ -155,6 +155,8 @@ async def test_a_history_that_was_written_before_it_had_keys_is_found_by_them(em
     await connection.execute("INSERT INTO merchant VALUES ('p', 'mrc_1', '1', 'KUBE Satu', 'active', '2024-09-01')")
     migrate(empty_database_url)
     await connection.execute("UPDATE merchant SET merchant_id = 'mrc_2'")
-    found = [await seen_at(connection, "p", *at) for at in ((4, "mrc_1"), (5, "mrc_1"), (5, "mrc_2"), (1, "mrc_1"))]
+    now = await connection.fetchval("SELECT version FROM reference")
+    moments = ((now - 1, "mrc_1"), (now, "mrc_1"), (now, "mrc_2"), (1, "mrc_1"))
+    found = [await seen_at(connection, "p", *at) for at in moments]
     await connection.close()
     assert [each and each.shop and each.shop.merchant_id for each in found] == ["mrc_1", None, "mrc_2", None]

@@ -111,7 +111,7 @@ async def test_a_service_that_is_killed_while_the_bank_tells_loses_and_doubles_n
             bank.pay()
             telling = asyncio.create_task(bank.tell())
             while not telling.done():
-                heard = bank.tally.acknowledged + chance.randint(1, 8)
+                heard = bank.tally.acknowledged + chance.randint(1, 4)
                 while bank.tally.acknowledged < heard and not telling.done():
                     await asyncio.sleep(0.001)
                 await asyncio.sleep(chance.uniform(0, 0.03))
@@ -119,7 +119,7 @@ async def test_a_service_that_is_killed_while_the_bank_tells_loses_and_doubles_n
                     child.kill_and_restart()
                     kills += 1
             await telling
-        assert kills >= 5
+        assert kills >= 2
         assert bank.tally.sent_again > 0
         await followed(world)
         sent_twice = await world.database.fetchval(

@@ -8,10 +8,12 @@ from zoneinfo import ZoneInfo
 
 import asyncpg
 import pytest
+from alembic import command
 from hypothesis import given
 from hypothesis import strategies as st
 
 from authz_service.closing import what_is_open
+from authz_service.database import migrate, migration_config
 from authz_service.settlement.disputes import (
     Dispute,
     DisputeRefused,
@@ -24,6 +26,7 @@ from authz_service.settlement.disputes import (
 from authz_service.settlement.working_days import DisputeClocks
 from tests.harm import address_of
 from tests.settling import SAMARINDA
+from tests.test_reference_history import A_PROGRAMME
 from tests.world import A_MORNING, WITA, World
 
 A_SECOND: Final = timedelta(seconds=1)
@@ -162,3 +165,17 @@ async def test_two_who_dispute_one_purchase_at_once_open_one(world: World) -> No
         await each.close()
     assert sorted(type(each).__name__ for each in done) == ["DisputeRefused"] * 3 + ["Opened"]
     assert len(await all_of_them(world)) == 1
+
+
+async def test_programmes_that_ran_before_have_the_first_editions_clocks(empty_database_url: str) -> None:
+    """And no decision has to be made again for it: the version of their reference data stays."""
+    await asyncio.to_thread(command.upgrade, migration_config(empty_database_url), "0007")
+    connection = await asyncpg.connect(empty_database_url)
+    await connection.execute("INSERT INTO reference VALUES ('p', 1)")
+    await connection.execute(A_PROGRAMME)
+    version = await connection.fetchval("SELECT version FROM reference")
+    migrate(empty_database_url)
+    clocks_ = await connection.fetchrow("SELECT dispute_claim_days, dispute_answer_days, holidays FROM programme")
+    assert tuple(clocks_ or ()) == (90, 10, [])
+    assert await connection.fetchval("SELECT version FROM reference") == version
+    await connection.close()

@@ -23,9 +23,14 @@ def downgrade() -> None:
 
 
 CLOCKS = (
-    "ALTER TABLE programme ADD COLUMN dispute_claim_days integer",
-    "ALTER TABLE programme ADD COLUMN dispute_answer_days integer",
-    "ALTER TABLE programme ADD COLUMN holidays date[]",
+    # Programmes that run already take disputes by the same clocks as the first edition's file. A default that goes again
+    # fills their rows without a change of reference data: no decision reads these columns, and no version is raised.
+    "ALTER TABLE programme ADD COLUMN dispute_claim_days integer DEFAULT 90",
+    "ALTER TABLE programme ADD COLUMN dispute_answer_days integer DEFAULT 10",
+    "ALTER TABLE programme ADD COLUMN holidays date[] DEFAULT '{}'",
+    "ALTER TABLE programme ALTER COLUMN dispute_claim_days DROP DEFAULT",
+    "ALTER TABLE programme ALTER COLUMN dispute_answer_days DROP DEFAULT",
+    "ALTER TABLE programme ALTER COLUMN holidays DROP DEFAULT",
     "COMMENT ON COLUMN programme.dispute_claim_days IS 'after the purchase; NULL: no disputes are taken'",
     "COMMENT ON COLUMN programme.dispute_answer_days IS 'working days after the claim'",
     "COMMENT ON COLUMN programme.holidays IS 'no working days, beside Saturday and Sunday'",
@@ -37,8 +42,6 @@ ALTER TABLE programme ADD CONSTRAINT programme_dispute_clocks_are_whole
 ALTER TABLE programme ADD CONSTRAINT programme_dispute_clocks_are_positive
     CHECK (dispute_claim_days > 0 AND dispute_answer_days > 0)
 """,
-    # Programmes that run already take disputes by the same clocks as the first edition's file.
-    "UPDATE programme SET dispute_claim_days = 90, dispute_answer_days = 10, holidays = '{}'",
 )
 ORDERS = (
     "ALTER TABLE office_order DROP CONSTRAINT office_order_kind_is_known",

@@ -1,17 +1,15 @@
 """`authz bank`: the banks that may speak to us, their keys, and money that is expected through them."""
 
-import asyncio
 import os
-from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Final, TypeVar
+from typing import Annotated, Final
 from zoneinfo import ZoneInfo
 
 import typer
 from rich.table import Table
 
-from authz_service.commands.place import Actor, console, now_of, office, programme_of, refusals, servers
+from authz_service.commands.place import Actor, console, done, say, shown
 from authz_service.database import Connection
 from authz_service.keys import Keys
 from authz_service.settings import Settings
@@ -31,8 +29,6 @@ from authz_service.vocabulary import ProgrammeId, in_rupiah
 
 bank: Final = typer.Typer(no_args_is_help=True, help="Banks that send notices: who they are, and their keys.")
 inbox: Final = typer.Typer(no_args_is_help=True, help="What the bank told, and what became of it.")
-T = TypeVar("T")
-Work = Callable[[Connection, ProgrammeId, Settings, datetime], Awaitable[T]]
 _Programme = Annotated[str | None, typer.Option(help="Needed where several are enrolled.")]
 _Partner = Annotated[str, typer.Argument(help="The X-PARTNER-ID and X-CLIENT-KEY that we give the bank.")]
 _Overlap = Annotated[int, typer.Option(min=0, max=90, help="So many days the older ones are good beside the new one.")]
@@ -64,8 +60,8 @@ def add_command(
             chance=os.urandom,
         )
 
-    _done(programme, work)
-    _say(f"{partner} is known. Give it a key with `authz bank public-key`, and a secret with `authz bank secret`.")
+    done(programme, work)
+    say(f"{partner} is known. Give it a key with `authz bank public-key`, and a secret with `authz bank secret`.")
 
 
 @bank.command("public-key")
@@ -98,7 +94,7 @@ def public_key_command(
             chance=os.urandom,
         )
 
-    _say(f"Public key {_done(programme, work)} of {partner} is good from now on.")
+    say(f"Public key {done(programme, work)} of {partner} is good from now on.")
 
 
 @bank.command("secret")
@@ -115,7 +111,7 @@ def secret_command(
         return Keys(settings.root_key.get_secret_value()).bank_secret(partner, number)
 
     # Not through the console: it is to be copied or piped, and must not be wrapped.
-    typer.echo(_done(programme, work))
+    typer.echo(done(programme, work))
 
 
 @bank.command("show")
@@ -127,11 +123,11 @@ def show_command(*, programme: _Programme = None) -> None:
     ) -> tuple[list[ListedKey], ZoneInfo]:
         return list(await listed(connection, programme_id)), ZoneInfo(await connection.fetchval(_ZONE, programme_id))
 
-    keys, zone = _done(programme, work)
+    keys, zone = done(programme, work)
     table = Table("partner", "label", "signs", "key", "from", "until", box=None)
     for each in keys:
         name = f"{each.kind} {each.number}" if each.kind else "none"
-        times = (_shown(each.valid_from, zone), _shown(each.valid_until, zone))
+        times = (shown(each.valid_from, zone), shown(each.valid_until, zone))
         table.add_row(each.partner_id, each.label, each.signature, name, *times)
     console.print(table)
 
@@ -149,8 +145,8 @@ def expect_command(
     async def work(connection: Connection, programme_id: ProgrammeId, _: Settings, now: datetime) -> None:
         await expect_funding(connection, programme_id, reference, amount, actor=actor, now=now, chance=os.urandom)
 
-    _done(programme, work)
-    _say(f"{in_rupiah(amount)} are expected under {reference}.")
+    done(programme, work)
+    say(f"{in_rupiah(amount)} are expected under {reference}.")
 
 
 @inbox.command("list")
@@ -168,14 +164,14 @@ def list_command(
         found = await notices(connection, programme_id, parked_only=parked, limit=limit)
         return list(found), ZoneInfo(await connection.fetchval(_ZONE, programme_id))
 
-    kept, zone = _done(programme, work)
+    kept, zone = done(programme, work)
     table = Table("notice", "received", "bank", "reference", "tells", "amount", "books", box=None)
     for each in kept:
         became = f"{each.standing}: {each.reason}" if each.reason else str(each.standing)
         if each.resolution:
             became += f"; {each.resolved_by}: {each.resolution}"
         row = (each.partner_id, each.reference, each.status, in_rupiah(each.amount_rupiah), became)
-        table.add_row(each.notice_id, _shown(each.received_at, zone), *row)
+        table.add_row(each.notice_id, shown(each.received_at, zone), *row)
     console.print(table)
 
 
@@ -192,8 +188,8 @@ def resolve_command(
     async def work(connection: Connection, programme_id: ProgrammeId, _: Settings, now: datetime) -> None:
         await resolve(connection, programme_id, notice, resolution=resolution, actor=actor, now=now, chance=os.urandom)
 
-    _done(programme, work)
-    _say(f"{notice} waits for a second pair of eyes: `authz inbox approve {notice}`.")
+    done(programme, work)
+    say(f"{notice} waits for a second pair of eyes: `authz inbox approve {notice}`.")
 
 
 @inbox.command("approve")
@@ -208,24 +204,5 @@ def approve_command(
     async def work(connection: Connection, programme_id: ProgrammeId, _: Settings, now: datetime) -> None:
         await approve(connection, programme_id, notice, actor=actor, now=now, chance=os.urandom)
 
-    _done(programme, work)
-    _say(f"{notice} is resolved.")
-
-
-def _done(programme: str | None, work: Work[T]) -> T:
-    async def connected(settings: Settings) -> T:
-        async with office(settings) as connection:
-            programme_id = await programme_of(connection, programme)
-            return await work(connection, programme_id, settings, await now_of(connection, settings))
-
-    with refusals(), servers(sandbox=True) as settings:
-        return asyncio.run(connected(settings))
-    raise typer.Exit(1)
-
-
-def _say(sentence: str) -> None:
-    console.print(sentence, highlight=False, markup=False, soft_wrap=True)
-
-
-def _shown(instant: datetime | None, zone: ZoneInfo) -> str:
-    return "" if instant is None else f"{instant.astimezone(zone):%Y-%m-%d %H:%M %Z}"
+    done(programme, work)
+    say(f"{notice} is resolved.")

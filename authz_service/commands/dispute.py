@@ -1,24 +1,21 @@
 """`authz dispute`: purchases that somebody disputes, and by when each needs an answer."""
 
-import asyncio
 import os
-from collections.abc import Awaitable, Callable
 from datetime import datetime
-from typing import Annotated, Final, TypeVar
+from typing import Annotated, Final
 from zoneinfo import ZoneInfo
 
 import typer
 from rich.table import Table
 from rich.text import Text
 
-from authz_service.commands.place import Actor, console, now_of, office, programme_of, refusals, servers
+from authz_service.commands.place import Actor, console, done, say, shown
 from authz_service.database import Connection
+from authz_service.settings import Settings
 from authz_service.settlement.disputes import Dispute, Opened, answer_dispute, disputes, open_dispute
 from authz_service.vocabulary import ProgrammeId
 
 dispute: Final = typer.Typer(no_args_is_help=True, help="Disputed purchases and their clocks; no money moves.")
-T = TypeVar("T")
-Work = Callable[[Connection, ProgrammeId, datetime], Awaitable[T]]
 _Programme = Annotated[str | None, typer.Option(help="Needed where several are enrolled.")]
 _ZONE: Final = "SELECT zone FROM programme WHERE programme_id = $1"
 
@@ -33,14 +30,16 @@ def open_command(
 ) -> None:
     """Keeps a claim about a purchase, and says by when it must be answered."""
 
-    async def work(connection: Connection, programme_id: ProgrammeId, now: datetime) -> tuple[Opened, ZoneInfo]:
+    async def work(
+        connection: Connection, programme_id: ProgrammeId, _: Settings, now: datetime
+    ) -> tuple[Opened, ZoneInfo]:
         opened = await open_dispute(
             connection, programme_id, authorisation, reason=reason, actor=actor, now=now, chance=os.urandom
         )
         return opened, ZoneInfo(await connection.fetchval(_ZONE, programme_id))
 
-    opened, zone = _done(programme, work)
-    _say(f"{opened.dispute_id} must be answered before {_shown(opened.answer_due_at, zone)}.")
+    opened, zone = done(programme, work)
+    say(f"{opened.dispute_id} must be answered before {shown(opened.answer_due_at, zone)}.")
 
 
 @dispute.command("answer")
@@ -53,11 +52,11 @@ def answer_command(
 ) -> None:
     """Answers a dispute. What it asks for, a refund for example, is an order of its own."""
 
-    async def work(connection: Connection, programme_id: ProgrammeId, now: datetime) -> None:
+    async def work(connection: Connection, programme_id: ProgrammeId, _: Settings, now: datetime) -> None:
         await answer_dispute(connection, programme_id, named, answer=answer, actor=actor, now=now, chance=os.urandom)
 
-    _done(programme, work)
-    _say(f"{named} is answered.")
+    done(programme, work)
+    say(f"{named} is answered.")
 
 
 @dispute.command("list")
@@ -70,35 +69,16 @@ def list_command(
     """Disputes, what is due first at the top; those that are late say so."""
 
     async def work(
-        connection: Connection, programme_id: ProgrammeId, now: datetime
+        connection: Connection, programme_id: ProgrammeId, _: Settings, now: datetime
     ) -> tuple[list[Dispute], ZoneInfo, datetime]:
         found = await disputes(connection, programme_id, with_answered=answered, limit=limit)
         return list(found), ZoneInfo(await connection.fetchval(_ZONE, programme_id)), now
 
-    found, zone, now = _done(programme, work)
+    found, zone, now = done(programme, work)
     table = Table("dispute", "purchase", "status", "claimed", "answer before", "claim", "answer", box=None)
     for each in found:
-        times = (_shown(each.claimed_at, zone), _shown(each.answer_due_at, zone))
+        times = (shown(each.claimed_at, zone), shown(each.answer_due_at, zone))
         said = (f"{each.claimed_by}: {each.reason}", f"{each.answered_by}: {each.answer}" if each.answer else "")
         cells = (each.dispute_id, each.authorisation_id, each.status(now), *times, *said)
         table.add_row(*(Text(cell) for cell in cells))
     console.print(table)
-
-
-def _done(programme: str | None, work: Work[T]) -> T:
-    async def connected() -> T:
-        async with office(settings) as connection:
-            programme_id = await programme_of(connection, programme)
-            return await work(connection, programme_id, await now_of(connection, settings))
-
-    with refusals(), servers(sandbox=True) as settings:
-        return asyncio.run(connected())
-    raise typer.Exit(1)
-
-
-def _say(sentence: str) -> None:
-    console.print(sentence, highlight=False, markup=False, soft_wrap=True)
-
-
-def _shown(instant: datetime, zone: ZoneInfo) -> str:
-    return f"{instant.astimezone(zone):%Y-%m-%d %H:%M %Z}"

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Annotated, Final, TypeVar
 from zoneinfo import ZoneInfo
@@ -11,7 +10,7 @@ import typer
 from rich.table import Table
 
 from authz_service.access import AccessRefused, Holder, IssuedKey, add_operator, issue, issued, revoke
-from authz_service.commands.place import Actor, console, now_of, office, programme_of, refusals, servers
+from authz_service.commands.place import Actor, at_the_desk, console, refusals, servers, shown
 from authz_service.database import Connection
 from authz_service.keys import Keys
 from authz_service.settings import SANDBOX_ROOT_KEY, Settings
@@ -39,7 +38,9 @@ def add_command(
         return await add_operator(connection, programme_id, label, actor=actor, now=now, chance=os.urandom)
 
     with refusals(), servers(sandbox=True) as settings:
-        console.print(f"Operator {label}: {_done(settings, programme, work)}", highlight=False, markup=False)
+        console.print(
+            f"Operator {label}: {asyncio.run(at_the_desk(settings, programme, work))}", highlight=False, markup=False
+        )
 
 
 @keys.command("issue")
@@ -63,7 +64,7 @@ def issue_command(
 
     with refusals(), servers(sandbox=True) as settings:
         # Not through the console: it is to be copied or piped, and must not be wrapped.
-        typer.echo(_done(settings, programme, work))
+        typer.echo(asyncio.run(at_the_desk(settings, programme, work)))
 
 
 @keys.command("list")
@@ -77,9 +78,9 @@ def list_command(*, programme: _Programme = None) -> None:
 
     with refusals(), servers(sandbox=True) as settings:
         table = Table("holder", "key", "issued", "revoked", box=None)
-        listed, zone = _done(settings, programme, work)
+        listed, zone = asyncio.run(at_the_desk(settings, programme, work))
         for each in listed:
-            times = (_shown(each.created_at, zone), _shown(each.revoked_at, zone))
+            times = (shown(each.created_at, zone), shown(each.revoked_at, zone))
             table.add_row(str(each.holder), str(each.number), *times)
         console.print(table)
 
@@ -103,20 +104,7 @@ def revoke_command(
         return await revoke(connection, programme_id, holder, number, actor=actor, now=now, chance=os.urandom)
 
     with refusals(), servers(sandbox=True) as settings:
-        console.print(f"Revoked: {_done(settings, programme, work)}")
-
-
-def _done(
-    settings: Settings,
-    programme: str | None,
-    work: Callable[[Connection, ProgrammeId, Settings, datetime], Awaitable[T]],
-) -> T:
-    async def connected() -> T:
-        async with office(settings) as connection:
-            programme_id = await programme_of(connection, programme)
-            return await work(connection, programme_id, settings, await now_of(connection, settings))
-
-    return asyncio.run(connected())
+        console.print(f"Revoked: {asyncio.run(at_the_desk(settings, programme, work))}")
 
 
 def _holder(companion: str | None, operator: str | None) -> Holder:
@@ -125,7 +113,3 @@ def _holder(companion: str | None, operator: str | None) -> Holder:
     if operator is not None and companion is None:
         return Holder(is_companion=False, label=operator)
     raise AccessRefused("Name one holder with --companion or --operator.")
-
-
-def _shown(instant: datetime | None, zone: ZoneInfo) -> str:
-    return "" if instant is None else f"{instant.astimezone(zone):%Y-%m-%d %H:%M %Z}"

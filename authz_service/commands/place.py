@@ -8,7 +8,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Final, TypeAlias
+from typing import Annotated, Final, TypeAlias, TypeVar
+from zoneinfo import ZoneInfo
 
 import asyncpg
 import typer
@@ -46,6 +47,8 @@ from authz_service.vocabulary import ProgrammeId
 console = Console()
 Office: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 Work = Callable[[Office, Settings, ProgrammeId], Awaitable[None]]
+T = TypeVar("T")
+DeskWork = Callable[[Office, ProgrammeId, Settings, datetime], Awaitable[T]]
 Named = Annotated[str | None, typer.Option("--programme", help="Its id; not needed where only one is enrolled.")]
 Actor = Annotated[str, typer.Option(envvar="AUTHZ_ACTOR", help="Who gives the order: an office, a desk, a login.")]
 REFUSALS: Final = (
@@ -89,6 +92,29 @@ async def programme_of(connection: "asyncpg.Connection[asyncpg.Record]", given: 
 async def now_of(connection: "asyncpg.Connection[asyncpg.Record]", settings: Settings) -> datetime:
     """The service's time: the database's clock, shifted as the service's is."""
     return clock_from(settings.clock_offset_file).at(await connection.fetchval("SELECT clock_timestamp()"))
+
+
+async def at_the_desk(settings: Settings, programme: str | None, work: DeskWork[T]) -> T:
+    """What the work comes to, in the programme that was named or the only one there is, at the service's time."""
+    async with office(settings) as connection:
+        programme_id = await programme_of(connection, programme)
+        return await work(connection, programme_id, settings, await now_of(connection, settings))
+
+
+def done(programme: str | None, work: DeskWork[T]) -> T:
+    """As `at_the_desk`, with servers and refusals."""
+    with refusals(), servers(sandbox=True) as settings:
+        return asyncio.run(at_the_desk(settings, programme, work))
+    raise typer.Exit(1)
+
+
+def say(sentence: str) -> None:
+    console.print(sentence, highlight=False, markup=False, soft_wrap=True)
+
+
+def shown(instant: datetime | None, zone: ZoneInfo) -> str:
+    """To the minute, in the programme's zone; nothing for no instant."""
+    return "" if instant is None else f"{instant.astimezone(zone):%Y-%m-%d %H:%M %Z}"
 
 
 def done_in(programme_id: str | None, work: Work) -> None:

@@ -1,11 +1,9 @@
 """`authz reconcile`: the bank's statement against the books; and `authz exceptions`: what it could not explain."""
 
-import asyncio
 import os
-from collections.abc import Awaitable, Callable
 from datetime import date, datetime
 from pathlib import Path
-from typing import Annotated, Final, TypeVar
+from typing import Annotated, Final
 from zoneinfo import ZoneInfo
 
 import typer
@@ -13,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from authz_service.clock import clock_from
-from authz_service.commands.place import Actor, console, now_of, office, programme_of, refusals, servers, settings_given
+from authz_service.commands.place import Actor, console, done, refusals, say, settings_given
 from authz_service.database import Connection
 from authz_service.settings import Settings
 from authz_service.settlement.exceptions import KeptException, Outcome, approve, listed, resolve
@@ -24,7 +22,6 @@ from authz_service.settlement.statement_lines import Format, Statement, Statemen
 from authz_service.vocabulary import ProgrammeId, in_rupiah, several
 
 exceptions: Final = typer.Typer(no_args_is_help=True, help="Where bank and books disagree; two people close each.")
-T = TypeVar("T")
 _Programme = Annotated[str | None, typer.Option(help="Needed where several are enrolled.")]
 _Named = Annotated[list[str], typer.Argument(help="As `authz exceptions list` shows them.")]
 _ZONE: Final = "SELECT zone FROM programme WHERE programme_id = $1"
@@ -61,12 +58,12 @@ def reconcile_command(
         if report is not None:
             require_format(report)
         statement = _read(file, kind, mapping)
-        done = _done(programme, work)
-        _show(done)
+        reconciled = done(programme, work)
+        _show(reconciled)
         if report is not None:
-            write_report(done.findings, done.today, report)
-            _say(f"Written to {report}.")
-    if done.queued.open:
+            write_report(reconciled.findings, reconciled.today, report)
+            say(f"Written to {report}.")
+    if reconciled.queued.open:
         raise typer.Exit(1)
 
 
@@ -86,7 +83,7 @@ def list_command(
         found = await listed(connection, programme_id, with_closed=closed, limit=limit)
         return list(found), now.astimezone(zone).date()
 
-    kept, today = _done(programme, work)
+    kept, today = done(programme, work)
     table = Table("exception", "kind", "reference", "ours", "theirs", "days", "what is so", box=None)
     for each in kept:
         row = (each.exception_id, each.kind, each.reference, _rupiah(each.ours_rupiah), _rupiah(each.theirs_rupiah))
@@ -110,8 +107,8 @@ def resolve_command(
         how = {"outcome": outcome, "reason": reason}
         await resolve(connection, programme_id, named, **how, actor=actor, now=now, chance=os.urandom)  # type: ignore[arg-type]
 
-    _done(programme, work)
-    _say(f"A second pair of eyes is needed: `authz exceptions approve {' '.join(named)}`.")
+    done(programme, work)
+    say(f"A second pair of eyes is needed: `authz exceptions approve {' '.join(named)}`.")
 
 
 @exceptions.command("approve")
@@ -121,8 +118,8 @@ def approve_command(named: _Named, *, actor: Actor, programme: _Programme = None
     async def work(connection: Connection, programme_id: ProgrammeId, _: Settings, now: datetime) -> None:
         await approve(connection, programme_id, named, actor=actor, now=now, chance=os.urandom)
 
-    _done(programme, work)
-    _say(f"Closed: {several(len(named), 'exception')}.")
+    done(programme, work)
+    say(f"Closed: {several(len(named), 'exception')}.")
 
 
 def _read(file: Path, kind: Format, mapping: Path | None) -> Statement:
@@ -150,13 +147,13 @@ def _show(done: Reconciled) -> None:
         table.add_row(each.state, str(each.count), *amounts, str(each.oldest_days))
     console.print(table)
     file = "was read before" if not done.statement.is_new else several(done.statement.new_lines, "new line")
-    _say(f"This statement: {file}; the books follow in {several(done.steps, 'step')}.")
-    _say(
+    say(f"This statement: {file}; the books follow in {several(done.steps, 'step')}.")
+    say(
         f"Exceptions: {done.queued.open} open, {done.queued.raised} of them new; {done.queued.explained} are explained"
         " now."
     )
     if done.is_rehearsal:
-        _say("A dry run: nothing was written.")
+        say("A dry run: nothing was written.")
 
 
 def _so(each: KeptException) -> str:
@@ -172,18 +169,3 @@ def _so(each: KeptException) -> str:
 
 def _rupiah(amount_rupiah: int | None) -> str:
     return "" if amount_rupiah is None else in_rupiah(amount_rupiah)
-
-
-def _done(programme: str | None, work: Callable[[Connection, ProgrammeId, Settings, datetime], Awaitable[T]]) -> T:
-    async def connected(settings: Settings) -> T:
-        async with office(settings) as connection:
-            programme_id = await programme_of(connection, programme)
-            return await work(connection, programme_id, settings, await now_of(connection, settings))
-
-    with refusals(), servers(sandbox=True) as settings:
-        return asyncio.run(connected(settings))
-    raise typer.Exit(1)
-
-
-def _say(sentence: str) -> None:
-    console.print(sentence, highlight=False, markup=False, soft_wrap=True)

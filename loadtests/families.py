@@ -116,8 +116,13 @@ async def _with_one_busy_shop(connection: Connection, tills: SandboxTills) -> Sa
 def _fingerprint(edition: Path) -> str:
     """Another one as soon as anything that enrolment reads, or the schema, is another one."""
     package = Path(authz_service.__file__).parent
-    read = [*sorted(edition.iterdir()), *sorted((package / "enrolment").glob("*.py")), package / "schema.py"]
-    read += [*sorted(package.parent.glob("alembic/versions/*.py")), package / "keys.py", Path(__file__)]
+    read = [*sorted(edition.iterdir()), *sorted((package / "enrolment").glob("*.py"))]
+    read += [
+        *sorted((package / "schema").glob("*.py")),
+        *sorted(package.parent.glob("alembic/versions/*.py")),
+        package / "keys.py",
+        Path(__file__),
+    ]
     digest = sha256(REVISION.encode())
     for file in read:
         digest.update(file.read_bytes())

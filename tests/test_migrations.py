@@ -1,4 +1,4 @@
-"""The migrations make the schema that `schema.py` says, safely, and a wrong database is one clear sentence."""
+"""The migrations make the schema that `schema/` says, safely, and a wrong database is one clear sentence."""
 
 import asyncio
 import sys

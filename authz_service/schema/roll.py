@@ -1,0 +1,175 @@
+"""The roll: families, their companions and cards. Names and NIK only encrypted, card numbers only as digests."""
+
+from sqlalchemy import (
+    CheckConstraint,
+    Column,
+    Date,
+    ForeignKeyConstraint,
+    Index,
+    LargeBinary,
+    PrimaryKeyConstraint,
+    SmallInteger,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+from authz_service.schema.columns import Instant, id_column, metadata, one_of
+
+companion = Table(
+    "companion",
+    metadata,
+    id_column("programme_id"),
+    id_column("companion_id"),
+    Column("label", Text, nullable=False, comment="what a message may call the companion: never a name"),
+    Column("name_sealed", LargeBinary, nullable=False),
+    PrimaryKeyConstraint("programme_id", "companion_id"),
+    ForeignKeyConstraint(["programme_id"], ["programme.programme_id"]),
+    UniqueConstraint("programme_id", "label"),
+)
+
+operator = Table(
+    "operator",
+    metadata,
+    id_column("programme_id"),
+    id_column("operator_id"),
+    Column("label", Text, nullable=False, comment="an office or a desk: never a name"),
+    PrimaryKeyConstraint("programme_id", "operator_id"),
+    ForeignKeyConstraint(["programme_id"], ["programme.programme_id"]),
+    UniqueConstraint("programme_id", "label"),
+)
+
+# The keys of people who are not terminals; several of one principal live side by side while they change.
+access_key = Table(
+    "access_key",
+    metadata,
+    id_column("programme_id"),
+    Column("key_digest", LargeBinary, nullable=False),
+    Column("key_id", SmallInteger, nullable=False),
+    id_column("companion_id", nullable=True),
+    id_column("operator_id", nullable=True),
+    Column("created_at", Instant, nullable=False),
+    Column("revoked_at", Instant),
+    PrimaryKeyConstraint("programme_id", "key_digest"),
+    ForeignKeyConstraint(["programme_id", "companion_id"], ["companion.programme_id", "companion.companion_id"]),
+    ForeignKeyConstraint(["programme_id", "operator_id"], ["operator.programme_id", "operator.operator_id"]),
+    Index(None, "key_digest"),
+    CheckConstraint("(companion_id IS NULL) <> (operator_id IS NULL)", name="is_of_one_principal"),
+)
+
+beneficiary = Table(
+    "beneficiary",
+    metadata,
+    id_column("programme_id"),
+    id_column("beneficiary_id"),
+    id_column("companion_id"),
+    id_column("district_code"),
+    Column("status", Text, nullable=False),
+    Column("entered_on", Date, nullable=False),
+    Column("name_sealed", LargeBinary, nullable=False),
+    Column("nik_sealed", LargeBinary, nullable=False),
+    Column("nik_digest", LargeBinary, nullable=False),
+    Column("next_status", Text, comment="what the status is from next_status_at on, written or not"),
+    Column("next_status_at", Instant),
+    id_column("merged_into", nullable=True),
+    PrimaryKeyConstraint("programme_id", "beneficiary_id"),
+    UniqueConstraint("programme_id", "nik_digest"),
+    Index(None, "programme_id", "companion_id"),
+    Index(
+        "beneficiary_due_idx",
+        "programme_id",
+        "next_status_at",
+        postgresql_where=text("next_status_at IS NOT NULL"),
+    ),
+    one_of("status", "active", "suspended", "removed"),
+    one_of("next_status", "active", "suspended", "removed"),
+    CheckConstraint("(next_status IS NULL) = (next_status_at IS NULL)", name="next_status_is_dated"),
+    CheckConstraint("merged_into <> beneficiary_id", name="merges_into_another"),
+)
+
+# What happened to a family and why; written once.
+family_change = Table(
+    "family_change",
+    metadata,
+    id_column("programme_id"),
+    id_column("change_id"),
+    id_column("beneficiary_id"),
+    Column("kind", Text, nullable=False),
+    Column("effective_at", Instant, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("detail", JSONB, nullable=False, comment="ids and rupiah, nothing personal"),
+    Column("recorded_at", Instant, nullable=False),
+    PrimaryKeyConstraint("programme_id", "change_id"),
+    Index(None, "programme_id", "beneficiary_id"),
+    one_of("kind", "enter", "suspend", "resume", "remove", "merge", "move", "card"),
+)
+
+# What else an office ordered, and who gave the order; written once.
+office_order = Table(
+    "office_order",
+    metadata,
+    id_column("programme_id"),
+    id_column("order_id"),
+    Column("kind", Text, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("reason", Text),
+    Column("detail", JSONB, nullable=False, comment="ids, labels and rupiah; no key"),
+    Column("recorded_at", Instant, nullable=False),
+    PrimaryKeyConstraint("programme_id", "order_id"),
+    one_of(
+        "kind",
+        "cap_set",
+        "operator_added",
+        "key_issued",
+        "key_revoked",
+        "shops_paid",
+        "programme_closed",
+        "batch_closed",
+        "account_requested",
+        "account_approved",
+        "purchase_waits",
+        "purchase_waits_no_more",
+        "payout_settled",
+        "payout_failed",
+        "payout_returned",
+        "payout_released",
+        "bank_added",
+        "bank_key_added",
+        "funding_expected",
+        "notice_resolved",
+        "notice_approved",
+        "statement_reconciled",
+        "exception_resolved",
+        "exception_approved",
+        "dispute_opened",
+        "dispute_answered",
+    ),
+)
+
+card = Table(
+    "card",
+    metadata,
+    id_column("programme_id"),
+    id_column("card_id"),
+    id_column("beneficiary_id"),
+    Column("card_digest", LargeBinary, nullable=False),
+    Column("key_id", SmallInteger, nullable=False),
+    Column("last_four", String(4), nullable=False),
+    Column("status", Text, nullable=False),
+    Column("expires_on", Date, nullable=False),
+    PrimaryKeyConstraint("programme_id", "card_id"),
+    UniqueConstraint("programme_id", "card_digest"),
+    Index(
+        "card_one_active_per_beneficiary_key",
+        "programme_id",
+        "beneficiary_id",
+        unique=True,
+        postgresql_where=text("status = 'active'"),
+    ),
+    one_of("status", "not_activated", "active", "blocked", "lost", "stolen", "replaced"),
+    CheckConstraint("last_four ~ '^[0-9]{4}$'", name="last_four_are_digits"),
+)

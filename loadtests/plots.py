@@ -88,10 +88,11 @@ def _rate(axes: Axes, run: Result) -> None:
         for place, grown in enumerate(run["sizes"]):
             ratios = [figure(here) / figure(there) for here, there in zip(grown["rounds"], smallest, strict=True)]
             axes.plot([place] * len(ratios), ratios, "o", color=colour, alpha=0.35, markersize=5)
-            axes.annotate(
-                f"{_number(median(ratios), 2)} {TIMES}", (place, median(ratios)), (9, -3), textcoords="offset points",
-                fontsize=8, color=colour,
-            )  # fmt: skip
+            if place:  # The smallest books are 1 by definition, in both colours at once.
+                axes.annotate(
+                    f"{_number(median(ratios), 2)} {TIMES}", (place, median(ratios)), (9, -3),
+                    textcoords="offset points", fontsize=8, color=colour,
+                )  # fmt: skip
             medians.append(median(ratios))
         axes.plot(range(len(medians)), medians, "-o", color=colour, label=f"{name}, median of the rounds")
         axes.axhline(

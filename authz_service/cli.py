@@ -19,7 +19,7 @@ from authz_service.commands.programme import programme
 from authz_service.commands.reconcile import exceptions, reconcile_command
 from authz_service.commands.settlement import settlement
 from authz_service.commands.simulate import simulate
-from authz_service.database import migrate
+from authz_service.database import migrate, require_room
 from authz_service.enrolment.enrol import enrol
 from authz_service.enrolment.progress import enrolment_progress
 from authz_service.keys import Keys
@@ -70,8 +70,9 @@ def serve_command(
         end_with(parent)
     with refusals(), servers(sandbox=sandbox, joins=False) as settings:
         require_free_port(settings.host, settings.port)
-        asyncio.run(_usable(settings))
-        serve(settings if workers is None else settings.model_copy(update={"workers": workers}))
+        served = settings if workers is None else settings.model_copy(update={"workers": workers})
+        asyncio.run(_usable(served))
+        serve(served)
 
 
 @app.command("migrate")
@@ -119,9 +120,10 @@ async def _enrolled(settings: Settings, edition: str, seed: int) -> str:
 
 
 async def _usable(settings: Settings) -> None:
-    """The database is there and has this program's schema: said here, in a sentence, before uvicorn starts."""
-    async with office(settings):
-        pass
+    """The database is there, has this program's schema and takes all its workers' connections: said here, in a
+    sentence, before uvicorn starts."""
+    async with office(settings) as connection:
+        await require_room(connection, settings)
 
 
 if __name__ == "__main__":

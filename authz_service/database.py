@@ -35,6 +35,11 @@ _HOT_PLANS: Final = {
 """The two hot statements are planned once for all arrays: planning a batch of one takes longer than running it. Which
 index of an empty table they find their rows by is chance, so lanes have them planned anew as the books grow."""
 _LIMITS: Final = "SELECT set_config('lock_timeout', $1, true), set_config('statement_timeout', $1, true)"
+_CONNECTIONS: Final = """
+-- Those that are kept for others are never ours; the second of the two came with PostgreSQL 16.
+SELECT current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
+     - coalesce(current_setting('reserved_connections', true), '0')::int
+"""
 _RELEASE_SECONDS: Final = 0.1
 """A connection that was used until the last moment has so long to be given back; then it is dropped."""
 _MIGRATION_WAIT: Final = "60s"
@@ -125,6 +130,19 @@ async def require_schema(connection: Connection) -> None:
         raise DatabaseUnusable(f"The database's schema is {found}, this program needs {REVISION}: run `authz migrate`.")
     if found > REVISION:
         raise DatabaseUnusable(f"The database's schema is {found}, newer than this program's {REVISION}: update it.")
+
+
+async def require_room(connection: Connection, settings: Settings) -> None:
+    """PostgreSQL takes all the connections that the workers of this instance may open; DatabaseUnusable otherwise.
+
+    Else it would be found out on the first of the month, when a lane cannot come back.
+    """
+    needed = settings.workers * (settings.lanes + settings.office_pool_size)
+    if (offered := await connection.fetchval(_CONNECTIONS)) < needed:
+        raise DatabaseUnusable(
+            f"PostgreSQL takes {offered} connections and {settings.workers} workers may open {needed}: lower"
+            " AUTHZ_WORKERS, AUTHZ_LANES or AUTHZ_OFFICE_POOL_SIZE, or raise its max_connections."
+        )
 
 
 def migrate(url: str) -> None:

@@ -261,3 +261,17 @@ def test_the_number_of_workers_can_be_typed(premises: Premises, monkeypatch: pyt
         result = CliRunner().invoke(cli.app, ["serve", "--sandbox", *words], env={**environment, "AUTHZ_WORKERS": "2"})
         assert result.exit_code == 0, result.output
     assert served == [3, 2]
+
+
+def test_more_workers_than_postgresql_has_connections_for_are_refused(
+    premises: Premises, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of 200 connections three are kept for others, and a worker may open six: 32 have room, 33 have none."""
+    served: list[int] = []
+    monkeypatch.setattr(cli, "serve", lambda settings: served.append(settings.workers))
+    environment = {"DATABASE_URL": premises.database_url, "REDIS_URL": premises.redis_url, "AUTHZ_PORT": "0"}
+    for workers, code in ((32, 0), (33, 1)):
+        result = CliRunner().invoke(cli.app, ["serve", "--sandbox", "--workers", str(workers)], env=environment)
+        assert result.exit_code == code, result.output
+    assert "PostgreSQL takes 197 connections and 33 workers may open 198" in " ".join(result.output.split())
+    assert served == [32]

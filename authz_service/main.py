@@ -29,6 +29,7 @@ from authz_service.api.documentation import documented
 from authz_service.api.office import Office
 from authz_service.api.operations import operations
 from authz_service.api.pos import PosDoor
+from authz_service.api.rates import Rate
 from authz_service.clock import Clock, clock_from, monotonic_seconds
 from authz_service.database import DatabaseUnusable, OfficePool, connect_hot, open_office_pool, require_schema
 from authz_service.idempotency import Hint
@@ -179,6 +180,8 @@ async def _start(settings: Settings, framework: FastAPI, stack: AsyncExitStack) 
         new_request_id=_new_request_id,
         security=SecurityLog(settings=settings, pool=pool, clock=clock, chance=os.urandom),
         inbox_has_news=news,
+        bank_addresses=_rate(settings, settings.bank_address_requests_per_second),
+        bank_partners=_rate(settings, settings.bank_partner_requests_per_second),
     )
     door = PosDoor(
         inner=framework,
@@ -192,6 +195,14 @@ async def _start(settings: Settings, framework: FastAPI, stack: AsyncExitStack) 
     )
     log.info("service_started", version=__version__, programmes=registry.programmes, lanes=len(lanes))
     return Running(pool=pool, lanes=lanes, tasks=tasks, door=door, limit_seconds=settings.ready_timeout_seconds)
+
+
+def _rate(settings: Settings, per_second: float) -> Rate:
+    return Rate(
+        per_second=per_second,
+        burst_seconds=settings.bank_burst_seconds,
+        senders_limit=settings.bank_senders_limit,
+    )
 
 
 def _lane(settings: Settings, room: WaitingRoom, registry: Registry, hint: Hint, clock: Clock, url: str) -> Lane:
@@ -223,7 +234,10 @@ async def _as_problem(request: Request, error: Exception) -> Response:
     """The framework's own refusals have the contract's form, too."""
     problem: Problem = NoSuchAddress("there is nothing at this address")
     if isinstance(error, HTTPException) and error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-        problem = MethodNotAllowed(", ".join(_allowed(request)))
+        allowed = ", ".join(_allowed(request))
+        if request.url.path.startswith(bank.PREFIX):
+            return await bank.method_refused(request, allowed)
+        problem = MethodNotAllowed(allowed)
     request_id = _new_request_id()
     return Response(
         problem.document(request_id),

@@ -88,6 +88,15 @@ class Settings(BaseSettings):
     """SNAP's access tokens live 15 minutes."""
     bank_clock_seconds: float = 300.0
     """By so much a bank's X-TIMESTAMP may differ from our clock; SNAP fixes nothing."""
+    bank_address_requests_per_second: float = Field(default=50.0, gt=0, allow_inf_nan=False)
+    """What a process takes for long from one address at the bank's door, also of nonsense; more is answered 429. Behind
+    a proxy all have its address, and it is the proxy that must tell them apart."""
+    bank_partner_requests_per_second: float = Field(default=50.0, gt=0, allow_inf_nan=False)
+    """The same of one bank, from all its addresses, once it has shown who it is: nobody can use up another's share."""
+    bank_burst_seconds: float = Field(default=10.0, gt=0, allow_inf_nan=False)
+    """So many seconds' worth of either may come at once after a pause: a batch is told of all at once."""
+    bank_senders_limit: int = Field(default=10_000, ge=1)
+    """Addresses, or banks, that a process remembers for these rates: about 2 MB."""
     notice_seconds: float = 2.0
     """So often notices are looked for that came to another process, or whose batch was not known yet."""
     notices_in_a_round: int = 100

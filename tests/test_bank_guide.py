@@ -96,6 +96,7 @@ def test_every_code_of_the_door_has_a_row_and_there_are_no_others() -> None:
     refusals = [
         *(snap.bad_request(""), snap.invalid_format(""), snap.missing_field("")),
         *(snap.unauthorised("", ""), snap.invalid_token(), snap.token_not_found()),
+        *(snap.not_supported(""), snap.too_many_requests(1)),
         *(snap.conflict(), snap.general_error(), snap.timed_out()),
     ]
     notice = {f"{each.status}56{each.case}" for each in refusals}

@@ -43,6 +43,8 @@ def app() -> FastAPI:
         new_request_id=lambda: "req_1",
         security=nothing,
         inbox_has_news=nothing,
+        bank_addresses=nothing,
+        bank_partners=nothing,
     )
     return built
 

@@ -19,7 +19,9 @@ from fastapi.routing import APIRoute
 
 from authz_service.api import wire_snap
 from authz_service.api.arrival import Arrived, body_of, head_of
+from authz_service.api.genuine import claimed, require_notice_signed, require_token_request_signed
 from authz_service.api.office import Office, office_of
+from authz_service.api.rates import Rate, sender_at
 from authz_service.api.snap import (
     ServiceCode,
     SnapAnswer,
@@ -28,29 +30,22 @@ from authz_service.api.snap import (
     conflict,
     general_error,
     invalid_format,
-    invalid_token,
     missing_field,
+    not_supported,
     refused,
     successful,
     timed_out,
-    token_not_found,
+    too_many_requests,
     unauthorised,
 )
 from authz_service.clock import monotonic_seconds
-from authz_service.database import Connection
 from authz_service.metrics import count_answer
 from authz_service.problems import Problem
 from authz_service.settlement.inbox import Received, receive
 from authz_service.settlement.notice import NoticeRefused, read_notice
-from authz_service.settlement.partners import PARTNER_ID_LIMIT, Partner, SignatureStyle, partner_of
+from authz_service.settlement.partners import PARTNER_ID_LIMIT
 from authz_service.settlement.security import SecurityLog
-from authz_service.settlement.signature import (
-    instant_of,
-    is_signed_with_key,
-    is_signed_with_secret,
-    text_of_token_request,
-    text_to_sign,
-)
+from authz_service.settlement.signature import instant_of
 from authz_service.vocabulary import CHANCE_BYTES
 
 log = structlog.get_logger()
@@ -73,16 +68,11 @@ class SnapRoute(APIRoute):
             office = office_of(request)
             head = request.state.head = head_of(request.scope, office.new_request_id())
             try:
+                _require_moderation(office.bank_addresses, sender_at(request.client.host if request.client else ""))
                 response = await plain(request)
             except Exception as fault:  # noqa: BLE001  (whatever it is, the bank gets a code)
-                refusal = _as_refusal(fault, head)
-                if refusal.security is not None:
-                    await _told_the_security_log(office, head, service, refusal.security)
-                response = _response(refused(service, refusal))
-            response.headers["x-request-id"] = head.request_id
-            response.headers["x-timestamp"] = _timestamp(office.clock.estimate())
-            count_answer(name, response.status_code, monotonic_seconds() - head.since)
-            return response
+                response = await _refused(office, head, service, _as_refusal(fault, head))
+            return _sent(office, head, name, response)
 
         return handle
 
@@ -107,10 +97,9 @@ async def _access_token(request: Request, here: Here) -> Response:
     body = await _body(request, here)
     _require_client_credentials(body)
     async with here.pool.lent() as connection:
-        partner, now = await _partner(connection, here, client_id)
-    text = text_of_token_request(client_id, timestamp)
-    if not any(is_signed_with_key(key, text, signature) for key in partner.public_keys):
-        raise unauthorised("Signature", "signature")
+        partner, now = await claimed(connection, here, client_id)
+    require_token_request_signed(partner, timestamp, signature)
+    _require_moderation(here.bank_partners, client_id)
     lives = here.settings.bank_token_seconds
     until = int(now.timestamp()) + lives
     token = here.keys.bank_token(client_id, until, here.chance(CHANCE_BYTES))
@@ -136,8 +125,9 @@ async def _debit_notify(request: Request, here: Here) -> Response:
     timestamp, signature = _timestamp_header(head, here), _header(head, "X-SIGNATURE")
     body = await _body(request, here)
     async with here.pool.lent() as connection:
-        partner, now = await _partner(connection, here, partner_id)
-        _require_signed(here, head, partner, body, timestamp, signature, now)
+        partner, now = await claimed(connection, here, partner_id)
+        require_notice_signed(here, head, partner, body, timestamp, signature, now)
+        _require_moderation(here.bank_partners, partner_id)
         try:
             notice = read_notice(body)
         except NoticeRefused as wrong:
@@ -151,44 +141,19 @@ async def _debit_notify(request: Request, here: Here) -> Response:
     return _response(successful(ServiceCode.DEBIT_NOTIFY))
 
 
-# Who it is.
+async def method_refused(request: Request, allowed: str) -> Response:
+    """What an address of this door answers to a method that it does not take; `allowed` are those that it does."""
+    office = office_of(request)
+    head = head_of(request.scope, office.new_request_id())
+    service = ServiceCode.ACCESS_TOKEN if "/access-token/" in head.path else ServiceCode.DEBIT_NOTIFY
+    response = await _refused(office, head, service, not_supported(allowed))
+    return _sent(office, head, "bank_method", response)
 
 
-async def _partner(connection: Connection, here: Office, partner_id: str) -> tuple[Partner, datetime]:
-    now = await here.now(connection)
-    partner = await partner_of(connection, partner_id, now)
-    if partner is None:
-        raise unauthorised("Unknown partner", "unknown_partner")
-    return partner, now
-
-
-def _require_signed(
-    here: Office, head: Arrived, partner: Partner, body: bytes, timestamp: str, signature: str, now: datetime
-) -> None:
-    """By the way that this bank signs, with a key that is good now."""
-    endpoint = head.path
-    if partner.signs_the_query and head.query:
-        endpoint += f"?{head.query.decode('latin-1')}"
-    match partner.signature:
-        case SignatureStyle.WITH_TOKEN:
-            token = _good_token(here, head, partner, now)
-            text = text_to_sign(head.method, endpoint, body, timestamp, token)
-            secrets = (here.keys.bank_secret(partner.partner_id, number) for number in partner.secret_numbers)
-            signed = any(is_signed_with_secret(secret, text, signature) for secret in secrets)
-        case SignatureStyle.WITHOUT_TOKEN:
-            text = text_to_sign(head.method, endpoint, body, timestamp, None)
-            signed = any(is_signed_with_key(key, text, signature) for key in partner.public_keys)
-    if not signed:
-        raise unauthorised("Signature", "signature")
-
-
-def _good_token(here: Office, head: Arrived, partner: Partner, now: datetime) -> str:
-    if head.token is None:
-        raise token_not_found()
-    until = here.keys.bank_token_until(partner.partner_id, head.token)
-    if until is None or until <= now.timestamp():
-        raise invalid_token()
-    return head.token
+def _require_moderation(rate: Rate, sender: str) -> None:
+    """It has not asked for more than it may; what is refused so is not counted."""
+    if (wait := rate.wait_seconds(sender, monotonic_seconds())) > 0:
+        raise too_many_requests(wait)
 
 
 # What it sent.
@@ -245,6 +210,22 @@ def _as_refusal(fault: Exception, head: Arrived) -> SnapRefusal:
         return timed_out()
     log.error("request_failed", request_id=head.request_id, exc_info=fault)
     return general_error()
+
+
+async def _refused(office: Office, head: Arrived, service: ServiceCode, refusal: SnapRefusal) -> Response:
+    """The security log has it first, where it belongs there."""
+    if refusal.security is not None:
+        await _told_the_security_log(office, head, service, refusal.security)
+    response = _response(refused(service, refusal))
+    response.headers.update(refusal.headers)
+    return response
+
+
+def _sent(office: Office, head: Arrived, name: str, response: Response) -> Response:
+    response.headers["x-request-id"] = head.request_id
+    response.headers["x-timestamp"] = _timestamp(office.clock.estimate())
+    count_answer(name, response.status_code, monotonic_seconds() - head.since)
+    return response
 
 
 async def _told_the_security_log(office: Office, head: Arrived, service: ServiceCode, kind: str) -> None:

@@ -23,6 +23,7 @@ from authz_service.access import Caller, caller_of
 from authz_service.answers import Answer, Document
 from authz_service.api.arrival import Arrived, body_of, head_of, idempotency_key, problem_answer
 from authz_service.api.bodies import parse, query_invalid
+from authz_service.api.rates import Rate
 from authz_service.clock import Clock, monotonic_seconds
 from authz_service.database import Connection, OfficePool
 from authz_service.idempotency import fingerprint
@@ -54,6 +55,8 @@ class Office:
     security: SecurityLog
     inbox_has_news: asyncio.Event
     """Set when a notice of the bank was kept."""
+    bank_addresses: Rate
+    bank_partners: Rate
 
     async def caller(self, head: Arrived) -> Caller:
         """Whose key the request came with; looked up each time, so that a revoked key opens nothing."""

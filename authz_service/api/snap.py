@@ -4,8 +4,10 @@ Source: Bank Indonesia's SNAP Developer Site, response codes; `responseCode` is 
 String(150). A message names a field or a header, and never what stood in it.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from math import ceil
 from typing import Final
 
 import orjson
@@ -21,9 +23,10 @@ class ServiceCode(StrEnum):
 class SnapRefusal(Exception):  # noqa: N818  (an answer's own word)
     """Why a request of a bank was not accepted. `security` names it for the security log, where it belongs there."""
 
-    def __init__(self, status: int, case: str, message: str, *, security: str | None = None) -> None:
+    def __init__(self, status: int, case: str, message: str, *, security: str | None = None, **headers: str) -> None:
         super().__init__(message)
         self.status, self.case, self.message, self.security = status, case, message, security
+        self.headers: Mapping[str, str] = {name.replace("_", "-"): value for name, value in headers.items()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,16 +72,17 @@ def token_not_found() -> SnapRefusal:
     return SnapRefusal(401, "03", "Token Not Found (B2B)", security="token_not_found")
 
 
-def not_supported() -> SnapRefusal:
-    return SnapRefusal(405, "00", "Requested Function Is Not Supported")
+def not_supported(allowed: str) -> SnapRefusal:
+    return SnapRefusal(405, "00", "Requested Function Is Not Supported", security="method", allow=allowed)
 
 
 def conflict() -> SnapRefusal:
     return SnapRefusal(409, "00", "Conflict")
 
 
-def too_many_requests() -> SnapRefusal:
-    return SnapRefusal(429, "00", "Too Many Requests")
+def too_many_requests(wait_seconds: float) -> SnapRefusal:
+    """Retry-After is in whole seconds (RFC 9110, 10.2.3)."""
+    return SnapRefusal(429, "00", "Too Many Requests", security="too_many", retry_after=f"{ceil(wait_seconds)}")
 
 
 def general_error() -> SnapRefusal:

@@ -24,8 +24,13 @@ class Acknowledged(BaseModel):
 
 REFUSALS: Final[dict[int | str, dict[str, Any]]] = {
     400: {"model": Acknowledged, "description": "4005600, 4005601 or 4005602 (73 for a token): nothing was kept"},
-    401: {"model": Acknowledged, "description": "4015600, 4015601 or 4015603: not genuine; nothing was kept"},
+    401: {
+        "model": Acknowledged,
+        "description": "4015600, or with a good signature 4015601 or 4015603: not genuine; nothing was kept",
+    },
+    405: {"model": Acknowledged, "description": "4055600: only POST is taken, as Allow says"},
     409: {"model": Acknowledged, "description": "4095600: another body came with this X-EXTERNAL-ID today"},
+    429: {"model": Acknowledged, "description": "4295600: too many at once; wait as Retry-After says, send it again"},
     504: {"model": Acknowledged, "description": "5045600: the books cannot be reached; send it again"},
 }
 

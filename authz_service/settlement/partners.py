@@ -10,13 +10,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from hashlib import shake_256
 from typing import Final
 
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey, RSAPublicNumbers
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_public_key
 
 from authz_service.database import Connection
 from authz_service.orders import OrderKind, keep_order
+from authz_service.settlement.signature import KEY_BITS
 from authz_service.vocabulary import Chance, ProgrammeId
 
 _PARTNER: Final = """
@@ -90,6 +92,32 @@ class Partner:
     zone: str
     secret_numbers: tuple[int, ...]
     public_keys: tuple[RSAPublicKey, ...]
+    is_known: bool = True
+
+
+def stranger(partner_id: str) -> Partner:
+    """Whom nobody knows, with a secret that nobody was given and a key whose private half nobody has.
+
+    Its signature is looked at like a bank's, so that neither words nor time tell who is a bank of ours."""
+    return Partner(
+        programme_id=ProgrammeId(""),
+        partner_id=partner_id,
+        label="",
+        signature=SignatureStyle.WITH_TOKEN,
+        signs_the_query=True,
+        zone="UTC",
+        secret_numbers=(_NOBODYS_SECRET,),
+        public_keys=(RSAPublicNumbers(_EXPONENT, _NOBODYS_MODULUS).public_key(),),
+        is_known=False,
+    )
+
+
+_NOBODYS_SECRET: Final = 0
+"""Secrets are numbered from 1."""
+_EXPONENT: Final = 65_537
+_NOBODYS_MODULUS: Final = int.from_bytes(shake_256(b"nobody knows the factors of this").digest(KEY_BITS // 8)) | (
+    1 << (KEY_BITS - 1) | 1
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

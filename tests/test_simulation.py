@@ -1,10 +1,15 @@
 """What the simulated bank makes of an order is a matter of its seed; its files are whole or refused."""
 
-from datetime import date
+from datetime import UTC, date, datetime
+from zoneinfo import ZoneInfo
 
 import pytest
 
+from authz_service.settlement.canonical import Totals
 from authz_service.settlement.notice import Told, read_notice
+from authz_service.settlement.papers import bank_file
+from authz_service.settlement.positions import Instruction
+from authz_service.settlement.reading import Batch, Payout, PayoutState
 from authz_service.simulation.misbehaviour import (
     OF_THE_PAYMENT,
     Behaviour,
@@ -13,10 +18,11 @@ from authz_service.simulation.misbehaviour import (
     Outcome,
     behaviour_of,
 )
-from authz_service.simulation.orders import OrdersRefused, PaymentOrder, read_orders
+from authz_service.simulation.orders import Deposit, OrdersRefused, PaymentOrder, read_orders
 from authz_service.simulation.requests import notice_body
 from authz_service.simulation.statement import Statement, StatementUnusable
 from authz_service.simulation.telling import Status, Telling, movements_of, tellings_of
+from authz_service.vocabulary import BatchId, InstructionId, MerchantId
 from tests.simulated import an_order, orders_file
 from tests.test_bank_guide import blocks
 
@@ -40,6 +46,17 @@ def test_a_good_bank_pays_at_once_and_says_so_once() -> None:
     (news,) = told()
     assert (news.after, news.status, news.amount_rupiah, news.is_signed) == (0, Status.SUCCESS, 150_000, True)
     assert [each.amount_rupiah for each in movements_of(an_order(), GOOD)] == [-150_000]
+
+
+def test_money_of_the_city_always_comes_however_it_is_told() -> None:
+    deposit = Deposit(reference="SP2D-7", amount_rupiah=5)
+    for what in Misbehaviour:
+        assert [each.amount_rupiah for each in movements_of(deposit, doing(what))] == [5], what
+        news = tellings_of(deposit, doing(what))
+        assert {each.status for each in news} <= {Status.SUCCESS, Status.PENDING}
+        assert any(each.status is Status.SUCCESS and each.is_signed for each in news) is (
+            what is not Misbehaviour.SILENT
+        )
 
 
 @pytest.mark.parametrize(
@@ -104,6 +121,38 @@ def test_a_file_of_orders_is_read_whole_also_the_one_of_the_guide() -> None:
     assert read_orders(orders_file()) == []
     (shown,) = blocks("csv orders")
     assert [(each.batch, each.amount_rupiah) for each in read_orders(shown)] == [(12, 287_500), (12, 150_000)]
+
+
+@pytest.mark.parametrize("holder", ["KUBE Melati", "=1+1", "@rumah", "'Aisyiyah", "-", "'", 'KUBE, "Mawar"'])
+def test_our_own_file_of_a_batch_is_read_with_every_name_as_it_is(holder: str) -> None:
+    """What a spreadsheet would run has an apostrophe in the file, and a name that begins with one keeps it."""
+    order = an_order(holder=holder, batch=7)
+    payout = Payout(
+        instruction=Instruction(
+            instruction_id=InstructionId(order.reference),
+            merchant_id=MerchantId("mrc_1"),
+            amount_rupiah=order.amount_rupiah,
+            bank_code=order.bank_code,
+            account_number=order.account_number,
+            holder=holder,
+        ),
+        state=PayoutState.UNDER_WAY,
+        bank_reference=None,
+    )
+    at = datetime(2024, 10, 7, 7, tzinfo=UTC)
+    batch = Batch(
+        batch_id=BatchId("set_1"),
+        number=7,
+        cut_off_at=at,
+        closed_at=at,
+        closed_by="scheduler",
+        totals=Totals(),
+        hash=b"hash",
+        under_way=1,
+        paid=0,
+        came_back=0,
+    )
+    assert read_orders(bank_file(batch, [payout], ZoneInfo("Asia/Makassar"))) == [order]
 
 
 @pytest.mark.parametrize(

@@ -41,6 +41,10 @@ def bank_command(
     ],
     statement: Annotated[Path, typer.Option(help="Where its statement is written, and gone on with.")],
     opening_balance: Annotated[int, typer.Option(help="Of a new statement, in whole rupiah.")] = 0,
+    deposit: Annotated[
+        list[str] | None,
+        typer.Option(help="Money that the city pays in at the start: REFERENCE=RUPIAH, as `authz bank expect` has it."),
+    ] = None,
     misbehave: Annotated[
         str,
         typer.Option(
@@ -54,6 +58,9 @@ def bank_command(
     ] = 1,
     retry_seconds: Annotated[float, typer.Option(min=0.01, help="Before a notice is sent again; then doubled.")] = 1,
     attempts: Annotated[int, typer.Option(min=1, help="So often a notice is sent before it is given up.")] = 1_000,
+    on_request: Annotated[
+        bool, typer.Option("--on-request", help="A round for each line of standard input, answered by a line of JSON.")
+    ] = False,
     until_idle: Annotated[bool, typer.Option("--until-idle", help="Ends when nothing is left to pay or tell.")] = False,
     clock_file: Annotated[Path | None, typer.Option(envvar="AUTHZ_CLOCK_OFFSET_FILE", help="The demo's clock.")] = None,
 ) -> None:
@@ -63,7 +70,13 @@ def bank_command(
     """
     place = _Place(orders=orders, statement=statement, opening_rupiah=opening_balance, clock_file=clock_file)
     how = _How(
-        misbehave=misbehave, seed=seed, pace=pace_seconds, retry=retry_seconds, attempts=attempts, ends=until_idle
+        deposits=deposit or [],
+        misbehave=misbehave,
+        seed=seed,
+        pace=None if on_request else pace_seconds,
+        retry=retry_seconds,
+        attempts=attempts,
+        ends=until_idle,
     )
     with refusals():
         if not asyncio.run(_worked(base_url, (partner, private_key, secret_file, signature), place, how)):
@@ -80,9 +93,11 @@ class _Place:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _How:
+    deposits: list[str]
     misbehave: str
     seed: int
-    pace: float
+    pace: float | None
+    """Seconds; None where rounds are asked for."""
     retry: float
     attempts: int
     ends: bool
@@ -97,7 +112,8 @@ async def _worked(
     from authz_service.simulation.identity import identity_from  # noqa: PLC0415
     from authz_service.simulation.line import Line  # noqa: PLC0415
     from authz_service.simulation.misbehaviour import behaviour_of  # noqa: PLC0415
-    from authz_service.simulation.working import statement_at, work  # noqa: PLC0415
+    from authz_service.simulation.orders import read_deposit  # noqa: PLC0415
+    from authz_service.simulation.working import at_a_pace, on_request, statement_at, work  # noqa: PLC0415
 
     identity, behaviour, clock = (
         identity_from(*who),
@@ -108,13 +124,16 @@ async def _worked(
     statement = statement_at(place.statement, clock, place.opening_rupiah)
     async with Line(identity, base_url, clock) as line:
         bank = Bank(line, behaviour, statement, patience)
+        bank.take(map(read_deposit, how.deposits))
+        rounds = on_request(bank, typer.echo) if how.pace is None else at_a_pace(how.pace)
         try:
-            await work(bank, place.orders, place.statement, clock, pace_seconds=how.pace, until_idle=how.ends, say=_say)
+            await work(bank, place.orders, place.statement, rounds, until_idle=how.ends, say=_say)
         finally:
             done = bank.tally
             _say(
-                f"{done.orders} payments, {done.acknowledged} notices acknowledged, {done.sent_again} sent again,"
-                f" {done.forged} forgeries refused; balance {in_rupiah(statement.balance_rupiah)}."
+                f"{done.orders} payments and deposits, {done.acknowledged} notices acknowledged,"
+                f" {done.sent_again} sent again, {done.forged} forgeries refused;"
+                f" balance {in_rupiah(statement.balance_rupiah)}."
             )
             for each in done.given_up:
                 _say(f"given up: {each}")

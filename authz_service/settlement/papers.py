@@ -26,7 +26,7 @@ BANK_COLUMNS: Final = (
     *("record", "reference", "bank_code", "account_number", "holder", "amount_rupiah", "currency", "remark"),
 )
 SHOP_COLUMNS: Final = ("tanggal", "keterangan", "kode_persetujuan", "rujukan", "jumlah_rupiah")
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
+WOULD_BE_A_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 _LINES: Final = """
 -- Each sale, refund and returned payout of a shop in a batch, in order of time.
 SELECT t.created_at, t.kind, t.cause, coalesce(t.authorisation_id, t.reason) AS about, i.amount_rupiah,
@@ -131,7 +131,7 @@ def _csv(rows: Iterable[Sequence[str | int]]) -> str:
 
 
 def _safe(cell: str | int) -> str | int:
-    return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA) else cell
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(WOULD_BE_A_FORMULA) else cell
 
 
 def _day(instant: datetime, zone: ZoneInfo) -> str:

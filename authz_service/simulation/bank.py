@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from http import HTTPStatus
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -10,9 +11,9 @@ from zoneinfo import ZoneInfo
 from authz_service.simulation.checklist import NOT_A_SIGNATURE
 from authz_service.simulation.line import Line, Reply, Unanswered
 from authz_service.simulation.misbehaviour import Behaviour, Outcome
-from authz_service.simulation.orders import PaymentOrder
+from authz_service.simulation.orders import Business
 from authz_service.simulation.requests import notice_body, notice_request
-from authz_service.simulation.statement import RETURNED, Statement
+from authz_service.simulation.statement import Statement
 from authz_service.simulation.telling import (
     Movement,
     Telling,
@@ -42,6 +43,7 @@ class Tally:
     """What the bank has done."""
 
     orders: int = 0
+    """Payments and deposits."""
     acknowledged: int = 0
     sent_again: int = 0
     forged: int = 0
@@ -52,7 +54,7 @@ class Tally:
 
 @dataclass(slots=True, kw_only=True)
 class _Payment:
-    order: PaymentOrder
+    order: Business
     since: int
     movements: list[Movement]
     tellings: list[Telling]
@@ -76,8 +78,12 @@ class Bank:
         """Nothing is left to pay or to tell."""
         return not self._payments
 
-    def take(self, orders: Iterable[PaymentOrder]) -> int:
-        """Each payment is ordered once, however often its order comes; how many were new."""
+    @property
+    def today(self) -> date:
+        return self._line.now().astimezone(_WITA).date()
+
+    def take(self, orders: Iterable[Business]) -> int:
+        """Each payment is made once, however often its order comes; how many were new."""
         new = [each for each in orders if each.reference not in self._known]
         for order in new:
             self._known.add(order.reference)
@@ -87,7 +93,7 @@ class Bank:
         self.tally.orders += len(new)
         return len(new)
 
-    def outcome_of(self, order: PaymentOrder) -> Outcome:
+    def outcome_of(self, order: Business) -> Outcome:
         """What its desk says to somebody who asks."""
         return self._behaviour.outcome(order)
 
@@ -107,15 +113,14 @@ class Bank:
         self._round += 1
 
     def _move(self, payment: _Payment) -> None:
-        order, on = payment.order, self._line.now().astimezone(_WITA).date()
+        order, on = payment.order, self.today
         for movement in [each for each in payment.movements if payment.since + each.after <= self._round]:
-            back = movement.amount_rupiah > 0
             self.statement.moves(
                 on,
                 movement.amount_rupiah,
                 reference=order.reference,
                 bank_reference=bank_reference_of(order),
-                description=f"{RETURNED} {order.holder}" if back else order.holder,
+                description=movement.description,
             )
             payment.movements.remove(movement)
 
@@ -124,12 +129,12 @@ class Bank:
         payment.tellings = payment.tellings[len(due) :]
         return due
 
-    async def _tell(self, order: PaymentOrder, due: Sequence[Telling], free: asyncio.Semaphore) -> None:
+    async def _tell(self, order: Business, due: Sequence[Telling], free: asyncio.Semaphore) -> None:
         async with free:
             for telling in due:
                 await (self._tell_until_heard(order, telling) if telling.is_signed else self._forge(order, telling))
 
-    async def _tell_until_heard(self, order: PaymentOrder, telling: Telling) -> None:
+    async def _tell_until_heard(self, order: Business, telling: Telling) -> None:
         body, wait, why = _body(order, telling), self._patience.first_seconds, ""
         for attempt in range(self._patience.attempts):
             if attempt:
@@ -149,7 +154,7 @@ class Bank:
                 break
         self.tally.given_up.append(f"{order.reference} ({telling.status.name.lower()}): {why}")
 
-    async def _forge(self, order: PaymentOrder, telling: Telling) -> None:
+    async def _forge(self, order: Business, telling: Telling) -> None:
         """It is refused, or nobody hears it; the true one follows."""
         body, now = _body(order, telling), self._line.now()
         try:
@@ -161,5 +166,5 @@ class Bank:
         self.tally.forged += reply.status == HTTPStatus.UNAUTHORIZED
 
 
-def _body(order: PaymentOrder, telling: Telling) -> bytes:
+def _body(order: Business, telling: Telling) -> bytes:
     return notice_body(order.reference, telling.status, telling.amount_rupiah, bank_reference=bank_reference_of(order))

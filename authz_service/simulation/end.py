@@ -1,4 +1,4 @@
-"""The bank at the end of a quarter: nobody is owed anything, nothing is on its way, and its statement is the books.
+"""The bank at the end of a play: nobody is owed anything, nothing is on its way, and its statement is the books.
 
 PlayFailed    bank and books do not agree; the message is one sentence
 """
@@ -11,17 +11,27 @@ import asyncpg
 from authz_service.serving import NotServedError
 from authz_service.settlement.batches import close_batch
 from authz_service.settlement.by_hand import say_of_payouts
+from authz_service.settlement.exceptions import open_exceptions
+from authz_service.settlement.findings import Step
 from authz_service.settlement.following import NotOurs
 from authz_service.settlement.inbox import approve, resolve
 from authz_service.settlement.instructions import PayoutEvent
 from authz_service.settlement.payables import payables
 from authz_service.simulation.bank import Bank
 from authz_service.simulation.misbehaviour import Outcome
-from authz_service.simulation.play import DESK, Stage, at_the_bank, ordered, play_bank
+from authz_service.simulation.play import (
+    CARD_DESK,
+    DESK,
+    Stage,
+    announced,
+    at_the_bank,
+    ordered,
+    play_bank,
+    read_by_the_books,
+)
 from authz_service.simulation.telling import LATE_ROUNDS, bank_reference_of
 from authz_service.vocabulary import in_rupiah
 
-CARD_DESK: Final = "meja kartu bank"
 BATCHES_AT_MOST: Final = 20
 """What fails is paid again in the next one, and may fail again."""
 ROUNDS_AT_MOST: Final = LATE_ROUNDS + 4
@@ -56,19 +66,21 @@ class PlayFailed(NotServedError):  # noqa: N818 - it says what is so, as decline
 
 
 async def end_play(bank: Bank, stage: Stage) -> None:
-    """All is told or asked, what failed or came back is paid again, and statement and books are the same."""
+    """All is told, read or asked, what failed or came back is paid again, and statement and books are the same."""
     for _ in range(BATCHES_AT_MOST):
         await _close_a_batch(stage)
         for _ in range(ROUNDS_AT_MOST):
             await play_bank(bank, stage)
             if bank.is_idle:
                 break
+        released = await _read(bank, stage)
         await _ask(bank, stage)
-        if not await _release(stage):
+        if not released + await _release(stage):
             break
     else:
         raise PlayFailed(f"After {BATCHES_AT_MOST} batches the bank still fails to pay.")
     await _resolve(stage)
+    await _read(bank, stage)
     if different := await differences(bank, stage):
         raise PlayFailed(f"Bank and books differ: {'; '.join(different[:3])}.")
 
@@ -78,9 +90,12 @@ async def differences(bank: Bank, stage: Stage) -> Sequence[str]:
     found = [f"notice given up: {each}" for each in bank.tally.given_up]
     for row in await _events(stage):
         booked = (PayoutEvent.SETTLED in row["events"], PayoutEvent.RETURNED in row["events"])
-        amounts = [each.credit - each.debit for each in bank.statement.of(row["instruction_id"])]
+        amounts = _amounts(bank, row["instruction_id"])
         if amounts != [-row["amount_rupiah"]] * booked[0] + [row["amount_rupiah"]] * booked[1]:
             found.append(f"{row['instruction_id']} is {row['events']} here and {amounts} there")
+    odd = [each for each in await announced(stage) if _amounts(bank, each.reference) != [each.amount_rupiah]]
+    found += [f"{each.reference} has not come once and whole" for each in odd]
+    found += await open_exceptions(stage.connection, stage.programme_id)
     clearing = await stage.connection.fetchval(_CLEARING, stage.programme_id)
     if clearing:
         found.append(f"{in_rupiah(clearing)} are still on their way")
@@ -90,6 +105,16 @@ async def differences(bank: Bank, stage: Stage) -> Sequence[str]:
     if here != there:
         found.append(f"the books have {in_rupiah(here)} at the bank, the statement {in_rupiah(there)}")
     return found
+
+
+def _amounts(bank: Bank, reference: str) -> list[int]:
+    return [each.credit - each.debit for each in bank.statement.of(reference)]
+
+
+async def _read(bank: Bank, stage: Stage) -> int:
+    """The books follow the bank's statement, also where it told nothing; how many payouts that released."""
+    done = await read_by_the_books(bank.statement.text(bank.today), stage)
+    return sum(Step.RELEASE in each.steps for each in done.findings)
 
 
 async def _close_a_batch(stage: Stage) -> None:
@@ -105,7 +130,7 @@ async def _close_a_batch(stage: Stage) -> None:
 
 
 async def _ask(bank: Bank, stage: Stage) -> None:
-    """Where the bank was silent, somebody asks its desk, and an operator says so of the payout."""
+    """A payment that failed in silence stands in no statement: somebody asks the bank's desk, and says so of it."""
     known = {row["instruction_id"]: row["events"] for row in await _events(stage)}
     for order in await ordered(stage):
         if known[order.reference]:

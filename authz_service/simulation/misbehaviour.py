@@ -1,7 +1,7 @@
 """How badly the bank behaves: what happens to a payment, and how it tells of that; the same for a seed. Pure.
 
 Two banks with one seed pay alike, however badly each of them tells: what happens to a payment hangs on its account and
-batch alone, and on no reference, no clock and no other payment.
+batch alone, and on no reference, no clock and no other payment. Money that the city pays in always comes.
 
 BehaviourRefused    no bank behaves so; the message is one sentence
 """
@@ -13,7 +13,7 @@ from random import Random
 from typing import Final, Self
 
 from authz_service.serving import NotServedError
-from authz_service.simulation.orders import PaymentOrder
+from authz_service.simulation.orders import Business, Deposit
 
 
 class BehaviourRefused(NotServedError):  # noqa: N818 - it says what is so, as declines do
@@ -61,11 +61,13 @@ class Behaviour:
     seed: int
     shares: Mapping[Misbehaviour, float] = field(default_factory=dict)
 
-    def does(self, what: Misbehaviour, order: PaymentOrder) -> bool:
-        drawn = Random(f"{self.seed}/{what}/{order.account_number}/{order.batch}").random()
+    def does(self, what: Misbehaviour, order: Business) -> bool:
+        drawn = Random(f"{self.seed}/{what}/{order.known_as}").random()
         return drawn < self.shares.get(what, 0.0)
 
-    def outcome(self, order: PaymentOrder) -> Outcome:
+    def outcome(self, order: Business) -> Outcome:
+        if isinstance(order, Deposit):
+            return Outcome.PAID
         if self.does(Misbehaviour.FAILS, order):
             return Outcome.FAILED
         return Outcome.RETURNED if self.does(Misbehaviour.RETURNS, order) else Outcome.PAID

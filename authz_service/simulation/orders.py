@@ -1,4 +1,5 @@
-"""What the bank is asked to pay: the file of a batch, as `authz settlement export --bank` writes it. Pure.
+"""What the bank has to tell of: payments of a batch's file, as `authz settlement export --bank` writes it, and
+money that the city pays into the account. Pure.
 
 OrdersRefused    nothing of the file is paid; the message is one sentence
 """
@@ -7,9 +8,10 @@ import csv
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from io import StringIO
-from typing import Final
+from typing import Final, TypeAlias
 
 from authz_service.serving import NotServedError
+from authz_service.settlement.papers import WOULD_BE_A_FORMULA
 
 COLUMNS: Final = (
     *("record", "reference", "bank_code", "account_number", "holder", "amount_rupiah", "currency", "remark"),
@@ -32,6 +34,33 @@ class PaymentOrder:
     bank_code: str
     account_number: str = field(repr=False)
     holder: str
+
+    @property
+    def known_as(self) -> str:
+        return f"{self.account_number}/{self.batch}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deposit:
+    """Money that the city pays in, under the reference that it has announced; the same in every run."""
+
+    reference: str
+    amount_rupiah: int
+
+    @property
+    def known_as(self) -> str:
+        return self.reference
+
+
+Business: TypeAlias = PaymentOrder | Deposit
+
+
+def read_deposit(written: str) -> Deposit:
+    """As in `SP2D-7=1776600000`."""
+    reference, _, amount = written.rpartition("=")
+    if not reference or not (amount.isascii() and amount.isdigit()) or not int(amount):
+        raise OrdersRefused(f"{written!r} is no deposit: write REFERENCE=RUPIAH, as in SP2D-7=1776600000.")
+    return Deposit(reference=reference, amount_rupiah=int(amount))
 
 
 def read_orders(text: str) -> Sequence[PaymentOrder]:
@@ -61,5 +90,6 @@ def _order(row: tuple[str, ...], batch: int) -> PaymentOrder:
         amount_rupiah=int(amount),
         bank_code=bank_code,
         account_number=account_number,
-        holder=holder.removeprefix("'"),
+        # A spreadsheet would run the rest as a formula, hence the apostrophe; any other one is the holder's own.
+        holder=holder[1:] if holder[:1] == "'" and holder[1:].startswith(WOULD_BE_A_FORMULA) else holder,
     )

@@ -1,11 +1,11 @@
-"""The bank beside the quarter: a settlement day is a round, and afterwards the books have followed what it told."""
+"""The bank beside a play: a settlement day is a round, and afterwards the books have followed what it told."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
 
 from authz_service.clock import Clock
 from authz_service.database import Connection
@@ -13,15 +13,19 @@ from authz_service.keys import Keys
 from authz_service.settings import Settings
 from authz_service.settlement.following import follow
 from authz_service.settlement.partners import SignatureStyle, add_key, add_partner
+from authz_service.settlement.reconciling import Reconciled, reconcile_statement
 from authz_service.settlement.signature import KEY_BITS
+from authz_service.settlement.statement_files import read_statement
+from authz_service.settlement.statement_lines import Format
 from authz_service.simulation.bank import Bank
 from authz_service.simulation.identity import Identity
-from authz_service.simulation.orders import PaymentOrder
+from authz_service.simulation.orders import Deposit, PaymentOrder
 from authz_service.simulation.statement import Statement
 from authz_service.vocabulary import Chance, ProgrammeId
 
 PARTNER: Final = "BANKALTIMTARA"
 DESK: Final = "dinsos"
+CARD_DESK: Final = "meja kartu bank"
 _ORDERS: Final = """
 -- What the bank was ever asked to pay.
 SELECT i.instruction_id AS reference, b.number AS batch, i.amount_rupiah, i.bank_code, i.account_number, i.holder
@@ -29,6 +33,10 @@ SELECT i.instruction_id AS reference, b.number AS batch, i.amount_rupiah, i.bank
   JOIN settlement_batch b USING (programme_id, batch_id)
  WHERE i.programme_id = $1
  ORDER BY i.instruction_id
+"""
+_ANNOUNCED: Final = """
+-- What the city has said that it will pay in.
+SELECT reference, amount_rupiah FROM expected_funding WHERE programme_id = $1 ORDER BY reference
 """
 _AT_THE_BANK: Final = """
 -- The money that the books say is there.
@@ -50,10 +58,12 @@ class Stage:
     chance: Chance
 
 
-async def known_bank(stage: Stage, style: SignatureStyle, partner_id: str = PARTNER) -> Identity:
-    """The programme has that bank, with new keys."""
+async def known_bank(
+    stage: Stage, style: SignatureStyle, partner_id: str = PARTNER, private_key: RSAPrivateKey | None = None
+) -> Identity:
+    """The programme has that bank, with its private key or a new one, and with a new secret."""
     connection, programme_id, now = stage.connection, stage.programme_id, stage.clock.estimate()
-    private_key, public_key = (key := generate_private_key(public_exponent=65537, key_size=KEY_BITS)), key.public_key()
+    private_key = private_key or generate_private_key(public_exponent=65537, key_size=KEY_BITS)
     await add_partner(
         connection,
         programme_id,
@@ -69,7 +79,7 @@ async def known_bank(stage: Stage, style: SignatureStyle, partner_id: str = PART
         await add_key(
             connection, programme_id, partner_id, each, older_end_at=now, actor=DESK, now=now, chance=stage.chance
         )
-        for each in (public_key, None)
+        for each in (private_key.public_key(), None)
     ]
     secret = Keys(stage.settings.root_key.get_secret_value()).bank_secret(partner_id, numbers[-1])
     return Identity(partner_id=partner_id, style=style, private_key=private_key, secret=secret)
@@ -91,12 +101,30 @@ async def ordered(stage: Stage) -> Sequence[PaymentOrder]:
     return [PaymentOrder(**row) for row in await stage.connection.fetch(_ORDERS, stage.programme_id)]
 
 
+async def announced(stage: Stage) -> Sequence[Deposit]:
+    """All money that the city has announced."""
+    return [Deposit(**row) for row in await stage.connection.fetch(_ANNOUNCED, stage.programme_id)]
+
+
 async def play_bank(bank: Bank, stage: Stage) -> None:
-    """The bank has every order, has had a round, and the books have followed all that it told."""
-    bank.take(await ordered(stage))
+    """The bank has every order and all announced money, has had a round, and the books have followed what it told."""
+    bank.take([*await announced(stage), *await ordered(stage)])
     bank.pay()
     await bank.tell()
     while (
         await follow(stage.connection, stage.settings, stage.programme_id, clock=stage.clock, chance=stage.chance)
     ).references:
         pass
+
+
+async def read_by_the_books(statement: str, stage: Stage) -> Reconciled:
+    """The bank's statement was read as by `authz reconcile`, and the books follow what it shows."""
+    return await reconcile_statement(
+        stage.connection,
+        stage.settings,
+        stage.programme_id,
+        read_statement(statement.encode(), Format.CSV),
+        actor=CARD_DESK,
+        clock=stage.clock,
+        chance=stage.chance,
+    )

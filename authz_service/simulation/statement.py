@@ -15,7 +15,6 @@ from authz_service.serving import NotServedError
 
 OPENING: Final = "SALDO AWAL"
 CLOSING: Final = "SALDO AKHIR"
-RETURNED: Final = "RETUR"
 
 
 class StatementUnusable(NotServedError):  # noqa: N818 - it says what is so, as declines do

@@ -1,4 +1,5 @@
-"""What the bank does with one payment order: what moves on its account, and which notices it sends, and when. Pure.
+"""What the bank does with one payment order, or with money paid in: what moves on its account, and which notices it
+sends, and when. Pure.
 
 Time goes in rounds: in the command one every so many seconds, in the quarter one a settlement day.
 """
@@ -10,9 +11,11 @@ from hashlib import sha256
 from typing import Final
 
 from authz_service.simulation.misbehaviour import Behaviour, Misbehaviour, Outcome
-from authz_service.simulation.orders import PaymentOrder
+from authz_service.simulation.orders import Business, Deposit
 
 LATE_ROUNDS: Final = 2
+RETURNED: Final = "RETUR"
+PAID_IN: Final = "PENCAIRAN KAS DAERAH"
 _DIGITS: Final = 22
 
 
@@ -38,6 +41,7 @@ class Movement:
 
     after: int
     amount_rupiah: int
+    description: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,19 +55,22 @@ class Telling:
     is_signed: bool = True
 
 
-def movements_of(order: PaymentOrder, behaviour: Behaviour) -> Sequence[Movement]:
+def movements_of(order: Business, behaviour: Behaviour) -> Sequence[Movement]:
     """A payment that fails leaves no trace; one that comes back does so a round later."""
-    paid = Movement(after=0, amount_rupiah=-order.amount_rupiah)
+    if isinstance(order, Deposit):
+        return [Movement(after=0, amount_rupiah=order.amount_rupiah, description=PAID_IN)]
+    paid = Movement(after=0, amount_rupiah=-order.amount_rupiah, description=order.holder)
     match behaviour.outcome(order):
         case Outcome.FAILED:
             return []
         case Outcome.RETURNED:
-            return [paid, Movement(after=1, amount_rupiah=order.amount_rupiah)]
+            back = f"{RETURNED} {order.holder}"
+            return [paid, Movement(after=1, amount_rupiah=order.amount_rupiah, description=back)]
         case Outcome.PAID:
             return [paid]
 
 
-def tellings_of(order: PaymentOrder, behaviour: Behaviour) -> Sequence[Telling]:
+def tellings_of(order: Business, behaviour: Behaviour) -> Sequence[Telling]:
     """In the order in which they are sent. Whatever else it does, a bank that is not silent also tells what is true."""
     if behaviour.does(Misbehaviour.SILENT, order):
         return []
@@ -79,7 +86,7 @@ def tellings_of(order: PaymentOrder, behaviour: Behaviour) -> Sequence[Telling]:
     return told
 
 
-def _told(order: PaymentOrder, behaviour: Behaviour, status: Status, after: int) -> Sequence[Telling]:
+def _told(order: Business, behaviour: Behaviour, status: Status, after: int) -> Sequence[Telling]:
     """One piece of news, with what goes wrong before it and after it."""
     true = Telling(
         after=after,
@@ -100,7 +107,7 @@ def _told(order: PaymentOrder, behaviour: Behaviour, status: Status, after: int)
 
 
 def _but(
-    true: Telling, order: PaymentOrder, why: str, *, amount_rupiah: int | None = None, is_signed: bool = True
+    true: Telling, order: Business, why: str, *, amount_rupiah: int | None = None, is_signed: bool = True
 ) -> Telling:
     """Another notice of the same news."""
     return Telling(
@@ -112,7 +119,7 @@ def _but(
     )
 
 
-def bank_reference_of(order: PaymentOrder) -> str:
+def bank_reference_of(order: Business) -> str:
     """The bank's own; a bank that was started again gives the same one."""
     return _digits(order.reference, "payment")
 

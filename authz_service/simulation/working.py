@@ -1,9 +1,16 @@
-"""The bank as a process: payment orders come as files into a directory, and its statement is a file."""
+"""The bank as a process: payment orders come as files into a directory, and its statement is a file.
+
+Rounds follow each other at a pace, or are asked for one by one on standard input by whoever holds the clock.
+"""
 
 import asyncio
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 from zoneinfo import ZoneInfo
+
+import orjson
 
 from authz_service.clock import Clock
 from authz_service.simulation.bank import Bank
@@ -15,19 +22,35 @@ Say = Callable[[str], None]
 
 
 async def work(
-    bank: Bank, orders: Path, statement_file: Path, clock: Clock, *, pace_seconds: float, until_idle: bool, say: Say
+    bank: Bank, orders: Path, statement_file: Path, rounds: AsyncIterator[None], *, until_idle: bool, say: Say
 ) -> None:
-    """Round after round, until somebody ends it; or until there is nothing left to pay or to tell."""
+    """Round after round, as they come; or until there is nothing left to pay or to tell."""
     refused: set[str] = set()
-    while True:
+    async for _ in rounds:
         if new := bank.take(_orders_in(orders, refused, say)):
             say(f"{new} new payment orders.")
         bank.pay()
-        bank.statement.write(statement_file, clock.estimate().astimezone(_WITA).date())
+        bank.statement.write(statement_file, bank.today)
         await bank.tell()
         if until_idle and bank.is_idle:
             return
-        await asyncio.sleep(pace_seconds)
+
+
+async def at_a_pace(seconds: float) -> AsyncIterator[None]:
+    """A round, and so long nothing; for ever."""
+    while True:
+        yield
+        await asyncio.sleep(seconds)
+
+
+async def on_request(bank: Bank, answer: Say) -> AsyncIterator[None]:
+    """A round for each line of standard input, until that ends. A round that is over is answered by one line of JSON:
+    what the bank has done so far, and whether something is left to pay or to tell."""
+    asked = asyncio.StreamReader()
+    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(asked), sys.stdin)
+    while await asked.readline():
+        yield
+        answer(orjson.dumps(asdict(bank.tally) | {"is_idle": bank.is_idle}).decode())
 
 
 def statement_at(path: Path, clock: Clock, opening_rupiah: int) -> Statement:

@@ -10,7 +10,9 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from authz_service.api import snap
+from authz_service.settlement.findings import Payout, State
 from authz_service.settlement.notice import Told, read_notice
+from authz_service.settlement.reconcile import reconcile
 from authz_service.settlement.signature import (
     is_signed_with_key,
     is_signed_with_secret,
@@ -20,6 +22,8 @@ from authz_service.settlement.signature import (
     text_of_token_request,
     text_to_sign,
 )
+from authz_service.settlement.statement_files import read_statement
+from authz_service.settlement.statement_lines import Format
 from authz_service.simulation.checklist import POINTS
 
 PAGE = (Path(__file__).parent.parent / "docs" / "bank-integration.md").read_text(encoding="utf-8")
@@ -110,3 +114,27 @@ def test_the_checklist_of_the_page_is_the_one_that_is_asked() -> None:
     table = PAGE.partition("## 9. The checklist")[2]
     shown = [tuple(cell.strip(" `") for cell in line.split("|")[1:4]) for line in table.splitlines() if "|" in line]
     assert shown[2:] == [(each.title, each.code, each.only or "") for each in POINTS]
+
+
+def test_the_statement_in_mt940_says_what_the_one_in_csv_says() -> None:
+    """Of one payment that came back, under our reference, as far as MT940 can write it."""
+    (as_csv,), (as_mt940,) = blocks("csv statement"), blocks("text mt940")
+    ours, theirs = (
+        read_statement(text.encode(), kind) for text, kind in ((as_csv, Format.CSV), (as_mt940, Format.MT940))
+    )
+    assert [(each.booked_on, each.amount_rupiah) for each in ours.lines] == [
+        (each.booked_on, each.amount_rupiah) for each in theirs.lines
+    ]
+    assert (ours.opening_rupiah, ours.closing_rupiah) == (theirs.opening_rupiah, theirs.closing_rupiah)
+    payout = Payout(
+        reference=ours.lines[0].reference,
+        merchant_id="mrc_1",
+        amount_rupiah=287_500,
+        account_number="0012345678",
+        created_on=ours.from_on,
+        events={},
+    )
+    for statement in (ours, theirs):
+        (finding,) = reconcile(statement.lines, [payout], [], known={}, covered_until=statement.to_on, proposal_days=3)
+        assert finding.state is State.MATCHED
+        assert len(finding.steps) == 3

@@ -15,9 +15,12 @@ from urllib.request import urlopen
 import pytest
 
 from authz_service.serving import free_port
+from authz_service.simulation.orders import read_orders
+from authz_service.simulation.statement import Statement
 
 START_SECONDS = 240
 TIES = 4
+NOTICE, STATEMENT = "the bank's notice", "its statement, before a notice came"
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="the printed command is a curl")
@@ -31,6 +34,13 @@ def test_the_demo_plays_the_quarter_serves_today_and_its_curl_gets_an_approval(t
         printed = _until_the_curl(demo)
         report = "".join(printed)
         assert "Control total: Rp1.776.600.000 granted" in report
+        settled = report.partition("The bank and the books")[2].partition("Closing statement: ")[0]
+        assert_the_bank_is_the_books(settled)
+        orders = sorted((tmp_path / "demo" / "bank" / "orders").glob("batch-*.csv"))
+        statement = Statement.read((tmp_path / "demo" / "bank" / "statement.csv").read_text())
+        assert sum(len(read_orders(each.read_text())) for each in orders) == len(
+            [each for each in statement.rows if each.debit]
+        )
         closing = report.partition("Closing statement: ")[2]
         assert "Control total: granted to 987 families      Rp1.776.600.000" in closing
         assert re.search(r"Refunded by shops +-?Rp[1-9]", closing)
@@ -62,6 +72,29 @@ def test_the_demo_plays_the_quarter_serves_today_and_its_curl_gets_an_approval(t
         if demo.stdout is not None:
             demo.stdout.close()
     assert status == 0
+
+
+def assert_the_bank_is_the_books(settled: str) -> None:
+    """The city's money came by the bank's notice, every shop was paid, and nothing is left over on either side."""
+    numbers = {
+        title.strip(): (int(number.replace(".", "")), rupiah)
+        for title, number, rupiah in re.findall(r"^(.+?) {2,}([\d.]+)(?: +(Rp[\d.]+))? *$", settled, re.MULTILINE)
+    }
+    assert numbers["the city's money, told by the bank"] == (1, "Rp1.776.600.000")
+    payments, kept = numbers["payments ordered"][0], numbers["notices kept"][0]
+    by_notice, by_statement = (numbers[f"settled by {each}"][0] for each in (NOTICE, STATEMENT))
+    assert payments == by_notice + by_statement > 1_000
+    assert numbers["lines of the statement"][0] == 1 + payments + numbers["came back, and were paid again"][0]
+    for odd in ("on a later day than the payment", "told a second time", "pending, though it was paid"):
+        assert 0 < numbers[odd][0] < kept
+    for odd in ("the same notice again, answered as before", "forged, refused", "came back, and were paid again"):
+        assert numbers[odd][0] > 0
+    assert (numbers["parked"][0], numbers["that nothing here explains"][0]) == (0, 0)
+    assert re.search(
+        r"^Statement = books: (Rp[1-9][\d.]+) at the bank = \1 in the books; payable Rp0, clearing Rp0$",
+        settled,
+        re.MULTILINE,
+    )
 
 
 def _demo(directory: Path, port: int) -> "subprocess.Popen[str]":

@@ -1,6 +1,7 @@
 """Enrolment writes a whole programme or nothing, the same for the same seed, and no secret in clear."""
 
 import asyncio
+import os
 import re
 import shutil
 from collections.abc import AsyncIterator
@@ -16,9 +17,14 @@ from authz_service.access import caller_of
 from authz_service.database import migrate
 from authz_service.enrolment.edition import PROGRAMMES_FOLDER, EditionUnusable, EnrolmentRefused
 from authz_service.enrolment.enrol import AlreadyEnrolled, Enrolment, enrol
+from authz_service.enrolment.granting import NothingToGrant, grant_entitlements
 from authz_service.enrolment.sandbox import SandboxTills
 from authz_service.keys import Keys
-from authz_service.vocabulary import luhn_is_valid
+from authz_service.ledger.audit import check
+from authz_service.ledger.bookings import book
+from authz_service.ledger.postings import funded
+from authz_service.settings import Settings
+from authz_service.vocabulary import TransferId, luhn_is_valid
 
 EDITION = "samarinda-2024"
 CONTROL_TOTAL_RUPIAH = 1_776_600_000
@@ -215,6 +221,32 @@ async def test_an_early_till_hears_that_the_programme_has_not_started(
 async def test_a_sandbox_that_is_played_at_night_has_shops_without_hours(database: asyncpg.Connection) -> None:
     await _enrol(database, always_open=True)
     assert await database.fetchval("SELECT count(opens_at) FROM merchant") == 0
+
+
+async def test_where_the_money_has_still_to_come_families_have_nothing_until_it_is_there(
+    database: asyncpg.Connection, database_url: str
+) -> None:
+    """Then each has its entitlement, once, and the books are those of any other programme."""
+    how: dict[str, Any] = {"now": datetime(2024, 9, 30, tzinfo=UTC), "chance": os.urandom}
+    settings, unfunded = Settings(), await _enrol(database, is_funded=False)
+    assert (unfunded.funded_rupiah, unfunded.granted_rupiah) == (0, 0)
+    assert await database.fetchval("SELECT count(*) FROM transfer") == 0
+    assert await database.fetchval("SELECT sum(available_rupiah) FROM wallet") == 0
+    with pytest.raises(NothingToGrant, match=r"^Rp1.776.600.000 is not there for 987 families: Rp0 is unallocated.$"):
+        await grant_entitlements(database, settings, unfunded.programme_id, **how)
+    await book(database, EDITION, funded(TransferId("trf_1"), CONTROL_TOTAL_RUPIAH, how["now"], "SP2D-7"))
+    other = await asyncpg.connect(database_url)
+    done = await asyncio.gather(
+        *(grant_entitlements(each, settings, unfunded.programme_id, **how) for each in (database, other)),
+        return_exceptions=True,
+    )
+    await other.close()
+    assert sorted(map(str, done)) == ["1776600000", "Every family of samarinda-2024 was granted its money before."]
+    assert await database.fetchval("SELECT count(*) FROM wallet WHERE available_rupiah = 1800000") == 987
+    # Whoever decided about a family before decides again.
+    assert await database.fetchval("SELECT min(version) FROM wallet") > 1
+    findings = await check(database, EDITION, now=datetime(2024, 10, 1, tzinfo=UTC))
+    assert [each.invariant.name for each in findings if each.violations] == []
 
 
 async def test_enrolling_twice_is_refused_and_writes_nothing(

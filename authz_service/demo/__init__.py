@@ -8,7 +8,9 @@
     shoppers.py                 who buys where and when
     tills.py, office.py         the two ways in: the terminals' HTTP calls; the operators' changes and vouchers
     quarter.py, progress.py     plays the plan, day by day, and compares every answer with what the terms say
-    figures.py, report.py       what the database says about it afterwards
+    bank.py, settling.py        the bank beside it, and how the shops are paid through it
+    last_day.py, show.py        the end of the programme; all of it, from an empty machine
+    figures.py, report.py, settled.py   what the database says about it afterwards
 
 All down to `shoppers.py` is pure, and the same for the same seed.
 """

@@ -1,83 +1,142 @@
-"""The bank in the quarter: it pays, on the day of the batch, whatever it is told to pay."""
+"""The simulated bank beside the quarter: `authz simulate bank` in a process of its own, with keys of its own.
 
-from typing import Final
-
-import asyncpg
-
-from authz_service.clock import ShiftedClock
-from authz_service.settings import Settings
-from authz_service.settlement.batches import close_batch, due
-from authz_service.settlement.by_hand import say_of_payouts
-from authz_service.settlement.instructions import PayoutEvent
-from authz_service.vocabulary import Chance, ProgrammeId
-
-BANK: Final = "meja kartu bank"
-_UNDER_WAY: Final = """
--- The batches with instructions of which the bank has said nothing yet.
-SELECT DISTINCT i.batch_id
-  FROM payout_instruction i
- WHERE i.programme_id = $1
-   AND NOT EXISTS (SELECT FROM payout_event e WHERE e.programme_id = $1 AND e.instruction_id = i.instruction_id)
- ORDER BY i.batch_id
+It is on the demo's clock and has a round when it is asked for one. The quarter's clock leaps hours between two
+purchases, and SNAP takes a timestamp for five minutes: so it stands still while the bank tells.
 """
 
+import asyncio
+import os
+import shutil
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, Final
 
-class Bank:
-    """On one connection, which nobody else uses meanwhile."""
+import orjson
 
-    def __init__(
-        self,
-        connection: "asyncpg.Connection[asyncpg.Record]",
-        settings: Settings,
-        programme_id: ProgrammeId,
-        clock: ShiftedClock,
-        chance: Chance,
-    ) -> None:
-        self._connection = connection
-        self._settings = settings
-        self._programme_id = programme_id
-        self._clock = clock
-        self._chance = chance
+from authz_service.demo.town import DemoFailedError
+from authz_service.settlement.papers import write
+from authz_service.settlement.partners import SignatureStyle
+from authz_service.simulation.identity import identity_from, write_new_key
+from authz_service.simulation.orders import Deposit
+from authz_service.simulation.play import PARTNER, Stage, known_bank
 
-    async def end_day(self) -> None:
-        """If a cut-off has passed, its batch is closed (by this or by the service that runs) and paid."""
-        now = self._clock.at(await self._connection.fetchval("SELECT clock_timestamp()"))
-        cut_off_at = await due(self._connection, self._programme_id, now)
-        if cut_off_at is not None:
-            await close_batch(
-                self._connection,
-                self._settings,
-                self._programme_id,
-                cut_off_at=cut_off_at,
-                actor=None,
-                clock=self._clock,
-                chance=self._chance,
-            )
-        await self._pay()
+MANNERS: Final = (
+    "late=0.05,twice=0.05,out-of-order=0.05,error-500=0.05,wrong-signature=0.02,silent=0.03,pending=0.1,returns=0.005"
+)
+"""A bank as it is on ordinary days. All of it is healed by notices and statement: nobody has to look."""
+ROUND_SECONDS: Final = 60.0
+"""So long a round may take: a batch's notices, each sent again until it is heard."""
+END_SECONDS: Final = 10.0
+RETRY_SECONDS: Final = 0.2
 
-    async def end_programme(self) -> None:
-        """What was captured after the last cut-off is in a batch of its own, and paid."""
-        await close_batch(
-            self._connection,
-            self._settings,
-            self._programme_id,
-            cut_off_at=None,
-            actor=BANK,
-            clock=self._clock,
-            chance=self._chance,
+
+@dataclass(slots=True, kw_only=True)
+class Told:
+    """What the bank says of itself after a round."""
+
+    acknowledged: int = 0
+    forged: int = 0
+    given_up: tuple[str, ...] = ()
+    is_idle: bool = True
+
+
+@dataclass(slots=True, kw_only=True)
+class BankBeside:
+    """Its files are in a directory of its own."""
+
+    directory: Path
+    process: asyncio.subprocess.Process
+    log: IO[bytes]
+    told: Told
+
+    @property
+    def orders(self) -> Path:
+        return self.directory / "orders"
+
+    @property
+    def statement(self) -> Path:
+        return self.directory / "statement.csv"
+
+    async def has_a_round(self) -> Told:
+        """It has paid what is in its orders, and told what is due; all of it was acknowledged."""
+        try:
+            async with asyncio.timeout(ROUND_SECONDS):
+                self.told = await self._asked()
+        except TimeoutError:
+            raise DemoFailedError(f"The bank was not done within {ROUND_SECONDS:.0f} s: see {self.log.name}.") from None
+        if self.told.given_up:
+            raise DemoFailedError(f"The bank was not heard: {self.told.given_up[0]}.")
+        return self.told
+
+    async def _asked(self) -> Told:
+        process = self.process
+        if process.stdin is None or process.stdout is None:
+            raise DemoFailedError("The bank has no line to us.")
+        with suppress(ConnectionError):
+            process.stdin.write(b"\n")
+            await process.stdin.drain()
+        while line := await process.stdout.readline():
+            if line.startswith(b"{"):
+                said: dict[str, Any] = orjson.loads(line)
+                return Told(
+                    acknowledged=said["acknowledged"],
+                    forged=said["forged"],
+                    given_up=tuple(said["given_up"]),
+                    is_idle=said["is_idle"],
+                )
+            self.log.write(line)
+        raise DemoFailedError(f"The bank has ended: see {self.log.name}.")
+
+
+@asynccontextmanager
+async def bank_beside(
+    stage: Stage, directory: Path, base_url: str, clock_file: Path, deposit: Deposit, *, seed: int
+) -> AsyncIterator[BankBeside]:
+    """The programme knows the bank, which runs, and ends with the block, or with us in whatever way we end."""
+    shutil.rmtree(directory, ignore_errors=True)
+    (directory / "orders").mkdir(parents=True)
+    key, secret = directory / "bank.pem", directory / "secret"
+    write_new_key(key)
+    own = identity_from(PARTNER, key, None, SignatureStyle.WITHOUT_TOKEN).private_key
+    write(secret, (await known_bank(stage, SignatureStyle.WITH_TOKEN, private_key=own)).secret)
+    options = {
+        "--base-url": base_url,
+        "--partner": PARTNER,
+        "--private-key": key,
+        "--secret-file": secret,
+        "--orders": directory / "orders",
+        "--statement": directory / "statement.csv",
+        "--deposit": f"{deposit.reference}={deposit.amount_rupiah}",
+        "--misbehave": MANNERS,
+        "--seed": seed,
+        "--retry-seconds": RETRY_SECONDS,
+    }
+    with (directory / "bank.log").open("ab", buffering=0) as log:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "authz_service.cli", "simulate", "bank", "--on-request"),
+            *(str(word) for option in options.items() for word in option),
+            env={**os.environ, "AUTHZ_CLOCK_OFFSET_FILE": str(clock_file)},
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=log,
+            start_new_session=True,  # Ctrl-C is for us, who end it in order
         )
-        await self._pay()
+        try:
+            yield BankBeside(directory=directory, process=process, log=log, told=Told())
+        finally:
+            await _ended(process)
 
-    async def _pay(self) -> None:
-        for row in await self._connection.fetch(_UNDER_WAY, self._programme_id):
-            await say_of_payouts(
-                self._connection,
-                self._settings,
-                self._programme_id,
-                PayoutEvent.SETTLED,
-                [row["batch_id"]],
-                actor=BANK,
-                clock=self._clock,
-                chance=self._chance,
-                bank_reference=f"KALTIMTARA-{row['batch_id'][-8:]}",
-            )
+
+async def _ended(process: asyncio.subprocess.Process) -> None:
+    """It ends when its input does."""
+    if process.stdin is not None:
+        process.stdin.close()
+    try:
+        async with asyncio.timeout(END_SECONDS):
+            await process.wait()
+    except TimeoutError:
+        process.kill()
+        await process.wait()

@@ -132,3 +132,57 @@ SELECT (SELECT coalesce(sum(amount_rupiah), 0)::bigint
        coalesce(sum(spent_rupiah), 0)::bigint AS spent_rupiah
   FROM wallet WHERE programme_id = $1
 """
+
+SETTLED: Final = """
+-- What became of the shops' money, told by the bank's notices, by its statement, and by the books.
+WITH fact AS (
+       SELECT i.instruction_id, i.amount_rupiah, (i.created_at AT TIME ZONE p.zone)::date AS ordered_on,
+              min(e.source) FILTER (WHERE e.event = 'settled') AS settled_by,
+              bool_or(e.event IN ('failed', 'returned')) IS TRUE AS came_back
+         FROM payout_instruction i
+         JOIN programme p USING (programme_id)
+         LEFT JOIN payout_event e USING (programme_id, instruction_id)
+        WHERE i.programme_id = $1
+        GROUP BY i.instruction_id, i.amount_rupiah, i.created_at, p.zone),
+     payment AS (
+       SELECT count(*) AS payments, coalesce(sum(amount_rupiah), 0)::bigint AS ordered_rupiah,
+              count(*) FILTER (WHERE settled_by = 'notice') AS by_notice,
+              coalesce(sum(amount_rupiah) FILTER (WHERE settled_by = 'notice'), 0)::bigint AS by_notice_rupiah,
+              count(*) FILTER (WHERE settled_by = 'statement') AS by_statement,
+              coalesce(sum(amount_rupiah) FILTER (WHERE settled_by = 'statement'), 0)::bigint AS by_statement_rupiah,
+              count(*) FILTER (WHERE came_back) AS came_back,
+              coalesce(sum(amount_rupiah) FILTER (WHERE came_back), 0)::bigint AS came_back_rupiah
+         FROM fact),
+     notice AS (
+       SELECT count(*) AS notices, count(*) FILTER (WHERE n.received_on > f.ordered_on) AS late,
+              count(*) - count(DISTINCT (n.reference, n.status)) AS twice,
+              count(*) FILTER (WHERE n.status = 'pending' AND n.notice_id > first.success) AS out_of_order,
+              count(*) FILTER (WHERE s.standing = 'parked') AS parked
+         FROM bank_notice n
+         JOIN notice_standing s USING (programme_id, notice_id)
+         LEFT JOIN fact f ON f.instruction_id = n.reference
+         LEFT JOIN (SELECT reference, min(notice_id) AS success
+                      FROM bank_notice WHERE programme_id = $1 AND status = 'success' GROUP BY reference) first
+              USING (reference)
+        WHERE n.programme_id = $1),
+     moved AS (
+       SELECT coalesce(sum(CASE 'fund' WHEN debit_account_id THEN amount_rupiah WHEN credit_account_id
+                           THEN -amount_rupiah END), 0)::bigint AS books_rupiah,
+              coalesce(sum(CASE 'clearing' WHEN credit_account_id THEN amount_rupiah WHEN debit_account_id
+                           THEN -amount_rupiah END), 0)::bigint AS clearing_rupiah,
+              count(*) FILTER (WHERE kind = 'fund' AND reason IS NOT NULL) AS deposits,
+              coalesce(sum(amount_rupiah) FILTER (WHERE kind = 'fund' AND reason IS NOT NULL), 0)::bigint
+                AS funded_rupiah
+         FROM transfer WHERE programme_id = $1),
+     payable AS (
+       SELECT coalesce(sum(CASE account_id WHEN credit_account_id THEN t.amount_rupiah ELSE -t.amount_rupiah END), 0)
+                ::bigint AS payable_rupiah
+         FROM account a
+         JOIN transfer t ON t.programme_id = $1 AND a.account_id IN (t.debit_account_id, t.credit_account_id)
+        WHERE a.programme_id = $1 AND a.kind = 'merchant' AND t.kind NOT IN ('hold', 'release'))
+SELECT *,
+       (SELECT count(*) FROM bank_statement_line WHERE programme_id = $1) AS lines,
+       (SELECT closing_rupiah FROM bank_statement WHERE programme_id = $1 ORDER BY to_on DESC, read_at DESC LIMIT 1),
+       (SELECT count(*) FROM reconciliation_exception WHERE programme_id = $1 AND closed_at IS NULL) AS exceptions
+  FROM payment, notice, moved, payable
+"""

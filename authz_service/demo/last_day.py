@@ -11,7 +11,8 @@ from authz_service.clock import ShiftedClock
 from authz_service.closing import close
 from authz_service.closing_statement import render
 from authz_service.database import asyncpg_dsn
-from authz_service.demo.bank import Bank
+from authz_service.demo.settled import print_settled
+from authz_service.demo.settling import Settling
 from authz_service.demo.town import DemoFailedError
 from authz_service.settings import Settings
 from authz_service.vocabulary import Chance, ProgrammeId, in_rupiah, several
@@ -22,12 +23,14 @@ _LAST_GRACE: Final = """
 SELECT ends_at, hold_seconds FROM programme WHERE programme_id = $1
 """
 _PAID: Final = """
--- In how many batches the shops got their money, how many shops, and how much.
+-- In how many batches the shops got their money, how many shops, and how much that stayed there.
 SELECT (SELECT count(*) FROM settlement_batch WHERE programme_id = $1) AS batches,
        count(DISTINCT i.merchant_id) AS shops, coalesce(sum(i.amount_rupiah), 0)::bigint AS rupiah
   FROM payout_instruction i
   JOIN payout_event e ON e.programme_id = $1 AND e.instruction_id = i.instruction_id AND e.event = 'settled'
  WHERE i.programme_id = $1
+   AND NOT EXISTS (SELECT FROM payout_event back
+                    WHERE back.programme_id = $1 AND back.instruction_id = i.instruction_id AND back.event = 'returned')
 """
 
 
@@ -36,6 +39,7 @@ async def end_programme(
     programme_id: ProgrammeId,
     clock: ShiftedClock,
     console: Console,
+    settling: Settling,
     *,
     chance: Chance = urandom,
 ) -> None:
@@ -45,7 +49,7 @@ async def end_programme(
     connection = await asyncpg.connect(asyncpg_dsn(settings.database_url.get_secret_value()))
     try:
         await _let_the_grace_pass(connection, programme_id, clock)
-        await Bank(connection, settings, programme_id, clock, chance).end_programme()
+        await settling.end_programme()
         paid = await connection.fetchrow(_PAID, programme_id)
         if paid is None:
             raise DemoFailedError("Nobody was paid.")
@@ -55,6 +59,7 @@ async def end_programme(
             highlight=False,
             soft_wrap=True,
         )
+        await print_settled(connection, programme_id, settling.told, console)
         done = await close(
             connection, settings, programme_id, reason="akhir program", actor=_DINSOS, clock=clock, chance=chance
         )

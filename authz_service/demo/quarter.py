@@ -18,7 +18,6 @@ from rich.console import Console
 from authz_service.clock import ShiftedClock
 from authz_service.database import asyncpg_dsn
 from authz_service.declines import APPROVED
-from authz_service.demo.bank import Bank
 from authz_service.demo.goods import load_goods
 from authz_service.demo.office import Office
 from authz_service.demo.plan import (
@@ -37,6 +36,7 @@ from authz_service.demo.plan import (
 )
 from authz_service.demo.progress import Told, told_as_it_goes
 from authz_service.demo.report import print_report
+from authz_service.demo.settling import Settles
 from authz_service.demo.shoppers import plan_quarter
 from authz_service.demo.tills import Document, Line, Reply, Tally, Till
 from authz_service.demo.town import DemoFailedError
@@ -59,6 +59,7 @@ async def run_quarter(
     clock: ShiftedClock,
     seed: int,
     console: Console,
+    settling: Settles,
     keys: Keys | None = None,
     chance: Chance = urandom,
 ) -> Tally:
@@ -73,8 +74,7 @@ async def run_quarter(
         plan = plan_quarter(await office.town(), load_goods(), seed=seed)
         zone = plan.town.terms.zone
         async with Line(base_url, clock, zone, lambda: str(UUID(bytes=chance(KEY_BYTES), version=4))) as line:
-            bank = Bank(connection, settings_from_environment(), tills.programme_id, clock, chance)
-            player = Player(plan, office, bank, line, tills, clock)
+            player = Player(plan, office, settling, line, tills, clock)
             with told_as_it_goes(console, connection, tills.programme_id) as told:
                 await player.play(told)
         await print_report(connection, tills.programme_id, console)
@@ -87,11 +87,11 @@ class Player:
     """Plays the waves of a plan."""
 
     def __init__(
-        self, plan: Plan, office: Office, bank: Bank, line: Line, tills: SandboxTills, clock: ShiftedClock
+        self, plan: Plan, office: Office, settling: Settles, line: Line, tills: SandboxTills, clock: ShiftedClock
     ) -> None:
         self._plan = plan
         self._office = office
-        self._bank = bank
+        self._settling = settling
         self._clock = clock
         self._tills = {each.terminal_id: Till(terminal=each, line=line) for each in tills.terminals}
         self._left_open: dict[tuple[BeneficiaryId, date], str] = {}
@@ -105,7 +105,7 @@ class Player:
             await self._play(wave)
             following = waves[number].on if number < len(waves) else None
             if following != wave.on:
-                await self._bank.end_day()
+                await self._settling.end_day()
                 await told(wave.on, following, number / len(waves))
 
     async def _play(self, wave: Wave) -> None:

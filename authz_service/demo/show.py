@@ -2,9 +2,10 @@
 
 import asyncio
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AsyncExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from os import urandom
 from shlex import quote
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -16,22 +17,29 @@ from rich.console import Console
 
 from authz_service.clock import ShiftedClock, SystemClock
 from authz_service.database import asyncpg_dsn, migrate
+from authz_service.demo.bank import bank_beside
 from authz_service.demo.last_day import end_programme
 from authz_service.demo.quarter import run_quarter
+from authz_service.demo.settling import Settling, close_what_is_due
 from authz_service.demo.town import DemoFailedError
 from authz_service.embedded import embedded_servers
-from authz_service.enrolment.enrol import enrol
+from authz_service.enrolment.enrol import Enrolment, enrol
 from authz_service.enrolment.progress import enrolment_progress
 from authz_service.enrolment.sandbox import SandboxTills
 from authz_service.keys import Keys
 from authz_service.ledger.audit import check, render
 from authz_service.serving import Served, free_port, require_free_port, served
 from authz_service.settings import Settings
+from authz_service.simulation.orders import Deposit
+from authz_service.simulation.play import Stage
+from authz_service.vocabulary import ProgrammeId
 
 EDITION: Final = "samarinda-2024"
 TODAY: Final = "samarinda-today"
 WITA: Final = ZoneInfo("Asia/Makassar")
 BEFORE_THE_START: Final = datetime(2024, 9, 25, 8, 0, tzinfo=WITA)
+ANNOUNCED: Final = "SP2D-0924-2024"
+"""As the city's treasury numbers what it has the bank pay."""
 TODAY_LASTS: Final = timedelta(days=91)
 START_SECONDS: Final = 30.0
 LOOK_SECONDS: Final = 0.5
@@ -68,20 +76,33 @@ class _Stage:
     redis_url: str
 
     async def play_the_quarter(self) -> None:
-        tills = await self._enrolled(EDITION, at=BEFORE_THE_START)
+        done = await self._enrolled(EDITION, at=BEFORE_THE_START, is_funded=False)
         offset_file = self.settings.data_dir / "demo-clock"
         clock = ShiftedClock.create(offset_file, BEFORE_THE_START)
-        with self._served(free_port(), {"AUTHZ_CLOCK_OFFSET_FILE": str(offset_file)}) as service:
+        stores = {"database_url": SecretStr(self.database_url), "redis_url": SecretStr(self.redis_url)}
+        settings, programme_id = self.settings.model_copy(update=stores), done.tills.programme_id
+        announced = Deposit(reference=ANNOUNCED, amount_rupiah=done.families * done.entitlement_rupiah)
+        async with AsyncExitStack() as stack:
+            service = stack.enter_context(self._served(free_port(), {"AUTHZ_CLOCK_OFFSET_FILE": str(offset_file)}))
+            connection = await asyncpg.connect(asyncpg_dsn(self.database_url))
+            stack.push_async_callback(connection.close)
+            stage = Stage(
+                connection=connection, settings=settings, programme_id=programme_id, clock=clock, chance=urandom
+            )
+            directory = self.settings.data_dir / "bank"
+            beside = bank_beside(stage, directory, service.base_url, offset_file, announced, seed=self.seed)
+            settling = Settling(stage, await stack.enter_async_context(beside), clock)
+            await settling.money_comes(announced)
             await run_quarter(
                 base_url=service.base_url,
                 database_url=self.database_url,
-                tills=tills,
+                tills=done.tills,
                 clock=clock,
                 seed=self.seed,
                 console=self.console,
+                settling=settling,
             )
-            stores = {"database_url": SecretStr(self.database_url), "redis_url": SecretStr(self.redis_url)}
-            await end_programme(self.settings.model_copy(update=stores), tills.programme_id, clock, self.console)
+            await end_programme(settings, programme_id, clock, self.console, settling)
         await self._check(EDITION, clock.estimate())
         again = f"AUTHZ_DATA_DIR={self.settings.data_dir} .venv/bin/authz ledger check"
         self.console.print(f"To check the books again: {again}", soft_wrap=True, highlight=False)
@@ -90,19 +111,26 @@ class _Stage:
         """Until Ctrl-C. Its shops never close, so that the printed purchase is approved at night, too."""
         now = SystemClock().estimate()
         today = now.astimezone(WITA).date()
-        tills = await self._enrolled(TODAY, at=now, starts_on=today.replace(day=1), ends_on=today + TODAY_LASTS)
+        done = await self._enrolled(TODAY, at=now, starts_on=today.replace(day=1), ends_on=today + TODAY_LASTS)
+        await self._last_cut_off_is_over(done.tills.programme_id)
         with self._served(self.settings.port, {}) as service:
             base_url = service.base_url
             self.console.print(f"\nServing [bold]{TODAY}[/] on {base_url}, docs on {base_url}/docs, Ctrl-C ends it.")
             self.console.print("A purchase to paste into another terminal:\n")
-            print(a_purchase(base_url, tills, now), flush=True)  # noqa: T201  (not wrapped: it is to be pasted)
+            print(a_purchase(base_url, done.tills, now), flush=True)  # noqa: T201  (not wrapped: it is to be pasted)
             while True:
                 await asyncio.sleep(LOOK_SECONDS)
                 service.require_alive()
 
     async def _enrolled(
-        self, programme_id: str, *, at: datetime, starts_on: date | None = None, ends_on: date | None = None
-    ) -> SandboxTills:
+        self,
+        programme_id: str,
+        *,
+        at: datetime,
+        starts_on: date | None = None,
+        ends_on: date | None = None,
+        is_funded: bool = True,
+    ) -> Enrolment:
         connection = await asyncpg.connect(asyncpg_dsn(self.database_url))
         try:
             with enrolment_progress(self.console) as told:
@@ -116,12 +144,29 @@ class _Stage:
                     starts_on=starts_on,
                     ends_on=ends_on,
                     always_open=programme_id == TODAY,
+                    is_funded=is_funded,
                     progress=told,
                 )
         finally:
             await connection.close()
         done.tills.write(self.settings.data_dir)
-        return done.tills
+        return done
+
+    async def _last_cut_off_is_over(self, programme_id: ProgrammeId) -> None:
+        """Its batch is there and empty: the first sale is in the batch that the reader of the README closes."""
+        connection = await asyncpg.connect(asyncpg_dsn(self.database_url))
+        try:
+            await close_what_is_due(
+                Stage(
+                    connection=connection,
+                    settings=self.settings,
+                    programme_id=programme_id,
+                    clock=SystemClock(),
+                    chance=urandom,
+                )
+            )
+        finally:
+            await connection.close()
 
     async def _check(self, programme_id: str, now: datetime) -> None:
         connection = await asyncpg.connect(asyncpg_dsn(self.database_url))

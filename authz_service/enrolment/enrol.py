@@ -39,6 +39,7 @@ class Enrolment:
     families: int
     companions: int
     merchants: int
+    entitlement_rupiah: int
     funded_rupiah: int
     granted_rupiah: int
     tills: SandboxTills
@@ -55,16 +56,26 @@ async def enrol(
     starts_on: date | None = None,
     ends_on: date | None = None,
     always_open: bool = False,
+    is_funded: bool = True,
     progress: Progress = lambda _table, _done, _total: None,
 ) -> Enrolment:
     """The programme is open to its families: shops admitted, cards active, the sponsor's money granted.
 
-    `always_open` leaves out the shops' hours, for a sandbox that is played at night too.
+    `always_open` leaves out the shops' hours, for a sandbox that is played at night too. Not `is_funded`: the sponsor's
+    money has still to come, and families have nothing until `granting.py` has given it to them.
     """
     loaded = _with_dates(load_edition(edition), starts_on, ends_on)
     chosen = _checked_programme_id(programme_id or Path(edition).name)
     roll = draw(loaded, chosen, seed=seed, at=at)
-    plan = Plan(programme_id=chosen, edition=loaded, roll=roll, keys=keys, at=at, always_open=always_open)
+    plan = Plan(
+        programme_id=chosen,
+        edition=loaded,
+        roll=roll,
+        keys=keys,
+        at=at,
+        always_open=always_open,
+        is_funded=is_funded,
+    )
     tables = first_rows(plan)
     async with connection.transaction():
         await _claim(connection, chosen)
@@ -105,6 +116,8 @@ async def _claim(connection: Connection, programme_id: ProgrammeId) -> None:
 async def _copy(connection: Connection, plan: Plan, tables: dict[str, list[Row]], progress: Progress) -> None:
     done, total = 0, sum(map(len, tables.values()))
     for table, rows in tables.items():
+        if not rows:
+            continue
         columns = ["programme_id", *rows[0]]
         records = [(plan.programme_id, *row.values()) for row in rows]
         await connection.copy_records_to_table(table, columns=columns, records=records)
@@ -119,8 +132,9 @@ def _enrolment(plan: Plan) -> Enrolment:
         families=len(roll.families),
         companions=len(roll.companions),
         merchants=len(roll.shops),
-        funded_rupiah=plan.terms.funding_rupiah,
-        granted_rupiah=len(roll.families) * plan.terms.entitlement_rupiah,
+        entitlement_rupiah=plan.terms.entitlement_rupiah,
+        funded_rupiah=plan.terms.funding_rupiah if plan.is_funded else 0,
+        granted_rupiah=len(roll.families) * plan.terms.entitlement_rupiah if plan.is_funded else 0,
         tills=SandboxTills(
             programme_id=plan.programme_id,
             terminals=tuple(_till(shop) for shop in roll.shops),

@@ -10,7 +10,7 @@ from authz_service.enrolment.edition import Ceiling, Edition, Terms
 from authz_service.enrolment.synthetic import SyntheticCompanion, SyntheticFamily, SyntheticRoll, SyntheticShop
 from authz_service.keys import KEY_ID, Keys
 from authz_service.ledger.accounts import PROGRAMME_ACCOUNTS
-from authz_service.ledger.postings import Transfer, effect_on_wallet, funded, granted
+from authz_service.ledger.postings import Balance, Transfer, effect_on_wallet, funded, granted
 from authz_service.vocabulary import (
     BeneficiaryStatus,
     CardStatus,
@@ -38,6 +38,7 @@ class Plan:
     keys: Keys
     at: datetime
     always_open: bool
+    is_funded: bool = True
 
     @property
     def terms(self) -> Terms:
@@ -63,7 +64,8 @@ def first_rows(plan: Plan) -> dict[str, list[Row]]:
         "beneficiary": [_beneficiary(plan, family) for family in roll.families],
         "card": [_card(plan, family) for family in roll.families],
         "account": _accounts(plan),
-        "wallet": [_wallet(transfer) for transfer in transfers if transfer.kind is TransferKind.GRANT],
+        "wallet": [_wallet(transfer) for transfer in transfers if transfer.kind is TransferKind.GRANT]
+        or [_empty_wallet(family) for family in roll.families],
         "transfer": [asdict(transfer) for transfer in transfers],
     }
 
@@ -213,8 +215,10 @@ def _accounts(plan: Plan) -> list[Row]:
 
 
 def _transfers(plan: Plan) -> list[Transfer]:
-    """The sponsor's money, then every family's entitlement out of it."""
+    """The sponsor's money, then every family's entitlement out of it; nothing where that money has still to come."""
     terms, roll = plan.terms, plan.roll
+    if not plan.is_funded:
+        return []
     return [
         funded(roll.fund_id, terms.funding_rupiah, plan.at),
         *(granted(each.grant_id, each.beneficiary_id, terms.entitlement_rupiah, plan.at) for each in roll.families),
@@ -223,3 +227,7 @@ def _transfers(plan: Plan) -> list[Transfer]:
 
 def _wallet(grant: Transfer) -> Row:
     return {"beneficiary_id": grant.credit_account_id, "version": 1, **asdict(effect_on_wallet(grant))}
+
+
+def _empty_wallet(family: SyntheticFamily) -> Row:
+    return {"beneficiary_id": family.beneficiary_id, "version": 1, **asdict(Balance())}

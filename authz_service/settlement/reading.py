@@ -25,6 +25,8 @@ SELECT b.*, coalesce(p.under_way, 0) AS under_way, coalesce(p.paid, 0) AS paid, 
                LEFT JOIN LATERAL (SELECT array_agg(event) AS events FROM payout_event
                                    WHERE programme_id = $1 AND instruction_id = i.instruction_id) e ON true
               WHERE i.programme_id = $1
+                AND ($2::text IS NULL OR i.batch_id = (SELECT batch_id FROM settlement_batch
+                                                        WHERE programme_id = $1 AND $2 IN (batch_id, number::text)))
               GROUP BY i.batch_id) p USING (batch_id)
  WHERE b.programme_id = $1 AND ($2::text IS NULL OR $2 IN (b.batch_id, b.number::text))
  ORDER BY b.number

@@ -15,7 +15,9 @@ import pytest
 from multidict import CIMultiDict
 from redis.asyncio import Redis
 
+from authz_service.idempotency import Hint
 from authz_service.keys import Keys
+from authz_service.settings import Settings
 from tests.conftest import EnrolledTemplate
 from tests.harm import A_RECORD, LOCKS_THE_FAMILY, Premises, Wire, is_a_fault, somebody_else
 from tests.world import Reply, World, answered, running
@@ -450,3 +452,22 @@ async def test_replays_survive_a_restart_of_the_service_and_the_loss_of_redis(
             assert is_replay_of(firsts[n], await world.post(path, body, key=f"k{n}"))
         assert await world.counts() == before
         await world.books_balance()
+
+
+async def test_connections_to_redis_are_kept_and_one_that_was_closed_costs_one_hint(redis_url: str) -> None:
+    """After a restart of Redis none of those that were kept is of use: all are let go of with the first."""
+    settings, redis = Settings(), Redis.from_url(redis_url)
+    one, other = (Hint(settings, Keys("k" * 32), redis_url, epoch="e", token=name) for name in ("one", "other"))
+    locks = [one.lock_key("programme", bytes([number] * 16)) for number in range(4)]
+    assert await asyncio.gather(*(one.taken([lock]) for lock in locks[:3])) == [[False]] * 3
+    made = (await redis.info("stats"))["total_connections_received"]
+    for _ in range(10):
+        assert await asyncio.gather(*(one.taken([lock]) for lock in locks[:3])) == [[False]] * 3
+    assert (await redis.info("stats"))["total_connections_received"] == made
+    await redis.client_kill_filter(_type="normal", skipme=True)
+    assert await one.taken([locks[3]]) == [False]
+    assert await other.taken([locks[3]]) == [False]
+    assert await one.taken(locks) == [False, False, False, True]
+    await one.close()
+    await other.close()
+    await redis.aclose()

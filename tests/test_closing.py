@@ -370,7 +370,7 @@ async def test_a_refund_that_was_decided_before_the_close_and_is_written_after_i
 def slowly(kinds: tuple[str, ...]) -> str:
     """The record statement, whose snapshot is a second older than its first lock."""
     statement = record_statement(kinds)
-    slow = statement.replace("SELECT * FROM unnest($5", "SELECT seen.* FROM pg_sleep(1), unnest($5", 1)
+    slow = statement.replace("SELECT * FROM unnest($6", "SELECT seen.* FROM pg_sleep(1), unnest($6", 1)
     assert slow != statement
     return slow
 

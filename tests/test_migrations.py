@@ -45,6 +45,10 @@ CATALOG = {
           FROM pg_trigger WHERE NOT tgisinternal""",
     "functions": """
         SELECT proname, pg_get_functiondef(oid) FROM pg_proc WHERE pronamespace = 'public'::regnamespace""",
+    "types": """
+        SELECT typname, attnum, attname, format_type(atttypid, atttypmod)
+          FROM pg_type JOIN pg_class ON pg_class.oid = typrelid JOIN pg_attribute ON attrelid = typrelid
+         WHERE typnamespace = 'public'::regnamespace AND relkind = 'c'""",
     "sequences": "SELECT sequencename FROM pg_sequences WHERE schemaname = 'public'",
 }
 

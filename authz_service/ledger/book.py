@@ -17,7 +17,6 @@ NOBODY: Final = ""
 """Stands for the family where an answer concerns none: an unknown card's decline is journalled too."""
 
 Row = tuple[Any, ...]
-_SEEN_WIDTH: Final = 6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,20 +112,20 @@ async def read_facts(
     questions: Sequence[Question],
 ) -> list[asyncpg.Record]:
     """One row per question, in their order, all of one snapshot, with the database's time."""
-    rows = await connection.fetch(
-        FACTS,
-        programme_id,
-        list(range(len(questions))),
-        [question.principal_id for question in questions],
-        [question.key_digest for question in questions],
-        [question.stan for question in questions],
-        [question.terminal_time for question in questions],
-        [question.card_digest for question in questions],
-        [question.authorisation_id for question in questions],
-        month,
-        expired_by,
-        [question.original_digest for question in questions],
-    )
+    asked = [
+        (
+            place,
+            question.principal_id,
+            question.key_digest,
+            question.stan,
+            question.terminal_time,
+            question.card_digest,
+            question.authorisation_id,
+            question.original_digest,
+        )
+        for place, question in enumerate(questions)
+    ]
+    rows = await connection.fetch(FACTS, programme_id, asked, month, expired_by)
     rows.sort(key=_place)
     return rows
 
@@ -135,16 +134,17 @@ async def record(connection: asyncpg.Connection, snapshot: Snapshot, families: I
     """The families (or NOBODY) whose records are now durable; of the others nothing was written."""
     rows = _rows_by_kind(list(families))
     kinds = tuple(kind for kind in PARTS if rows[kind])
-    columns = [*(zip(*rows[SEEN], strict=True) if rows[SEEN] else [()] * _SEEN_WIDTH)]
+    arguments: list[Sequence[object]] = [[row[0] for row in rows[SEEN]], rows[SEEN]]
     for kind in kinds:
-        columns += zip(*rows[kind], strict=True)
+        arguments.append(rows[kind])
+        arguments += ([row[place] for row in rows[kind]] for place in PARTS[kind].looked_up)
     known = (snapshot.programme_id, snapshot.reference_version, snapshot.now, snapshot.month)
-    written = await connection.fetch(record_statement(kinds), *known, *columns)
+    written = await connection.fetch(record_statement(kinds), *known, *arguments)
     return {row[0] for row in written}
 
 
 def _rows_by_kind(families: list[FamilyRecord]) -> dict[str, list[Row]]:
-    """Of SEEN and of each of PARTS; every row begins with its family."""
+    """Of SEEN and of each of PARTS, as their types in the schema are; every row begins with its family."""
     rows: dict[str, list[Row]] = defaultdict(list)
     for family in families:
         who = family.beneficiary_id

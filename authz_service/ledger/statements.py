@@ -1,7 +1,8 @@
 """The hot statements, each with a name and a sentence.
 
 Arrays are looked up as `unnest … LEFT JOIN LATERAL (… LIMIT 1)`, and the UPDATEs repeat `= ANY(ids)`: otherwise a
-generic plan that was made while the tables were empty reads a whole programme.
+generic plan that was made while the tables were empty reads a whole programme. What is sent are arrays of rows, with
+types of their own: of arrays of columns there were seventy, and the driver and PostgreSQL took longer for them.
 """
 
 from collections.abc import Mapping
@@ -11,8 +12,7 @@ from typing import Final
 
 FACTS: Final = """
 -- One snapshot of everything that the rules of a whole batch read; takes no lock.
--- $1 programme, $2 place, $3 principal, $4 key digest, $5 stan, $6 terminal time, $7 card digest, $8 authorisation,
--- $9 month, $10 expired by, $11 digest of the key that a reversal names
+-- $1 programme, $2 what is asked, $3 month, $4 expired by
 SELECT asked.place,
        clock_timestamp() AS database_now,
        (SELECT version FROM reference WHERE programme_id = $1) AS reference_version,
@@ -35,14 +35,14 @@ SELECT asked.place,
        (SELECT json_agg(json_build_array(v.voucher_id, v.extra_rupiah - v.used_rupiah, v.extra_packages - v.packages_used,
                                          v.expires_at) ORDER BY v.expires_at, v.voucher_id)::text
           FROM voucher v
-         WHERE v.programme_id = $1 AND v.beneficiary_id = family.beneficiary_id AND v.month = $9
+         WHERE v.programme_id = $1 AND v.beneficiary_id = family.beneficiary_id AND v.month = $3
            AND v.approved_at IS NOT NULL AND v.revoked_at IS NULL) AS vouchers,
        (SELECT json_agg(json_build_array(h.authorisation_id, h.merchant_id, h.month, h.status, h.approved_rupiah,
                                          h.held_rupiah, h.captured_rupiah, h.refunded_rupiah, h.packages, h.expires_at)
                         ORDER BY h.expires_at, h.authorisation_id)::text
           FROM hold h
          WHERE h.programme_id = $1 AND h.beneficiary_id = family.beneficiary_id
-           AND h.held_rupiah > 0 AND h.expires_at <= $10) AS expired,
+           AND h.held_rupiah > 0 AND h.expires_at <= $4) AS expired,
        (SELECT json_agg(json_build_array(u.authorisation_id, u.voucher_id, u.used_rupiah, u.packages_used)
                         ORDER BY u.expires_at, u.voucher_id)::text
           FROM (SELECT m.authorisation_id, m.voucher_id, v.expires_at, sum(m.used_rupiah) AS used_rupiah,
@@ -53,9 +53,7 @@ SELECT asked.place,
                  WHERE v.programme_id = $1 AND v.beneficiary_id = family.beneficiary_id
                    AND (h.held_rupiah > 0 OR h.authorisation_id = target_hold.authorisation_id)
                  GROUP BY m.authorisation_id, m.voucher_id, v.expires_at) u) AS voucher_uses
-  FROM unnest($2::int[], $3::text[], $4::bytea[], $5::text[], $6::timestamptz[], $7::bytea[], $8::text[],
-              $11::bytea[])
-       AS asked(place, principal_id, key_digest, stan, terminal_time, card_digest, authorisation_id, original_digest)
+  FROM unnest($2::asked_facts[]) AS asked
   LEFT JOIN LATERAL (
        SELECT k.fingerprint, k.status, coalesce(k.answer, a.answer) AS answer, k.reversal_answer,
               k.fingerprint = '' AND k.stan IS NULL AS is_a_tombstone
@@ -102,16 +100,17 @@ SELECT asked.place,
         WHERE w.programme_id = $1 AND w.beneficiary_id = family.beneficiary_id LIMIT 1) wallet ON true
   LEFT JOIN LATERAL (
        SELECT l.* FROM allowance l
-        WHERE l.programme_id = $1 AND l.beneficiary_id = family.beneficiary_id AND l.month = $9 LIMIT 1) allowance ON true
+        WHERE l.programme_id = $1 AND l.beneficiary_id = family.beneficiary_id AND l.month = $3 LIMIT 1) allowance ON true
 """
 
 _RECORD: Final = """
 -- Writes a batch for the families that nobody has touched since their facts were read, and names them.
 -- The empty beneficiary stands for answers that concern no family. Wallets are locked in the order of their ids.
 -- A row of a growing table is written only with its family; a stale or locked family writes nothing at all.
--- $1 programme, $2 version of its reference data, $3 the batch's instant, $4 its month; then the tables' columns
+-- $1 programme, $2 version of its reference data, $3 the batch's instant, $4 its month, $5 the families' ids, $6 what was
+-- seen of them; then the rows of each part
 WITH seen AS (
-       SELECT * FROM {seen}),
+       SELECT * FROM unnest($6::record_seen[]) AS seen),
      locked AS MATERIALIZED (
        SELECT w.beneficiary_id
          FROM wallet w JOIN seen USING (beneficiary_id)
@@ -138,22 +137,17 @@ SELECT beneficiary_id FROM still
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """What the record statement does with the rows of one kind: `columns` (name and type) are theirs, `{rows}` is
-    the table that they make, called r; `{ids}` is the second column as an array, `{principals}` the third."""
+    """What the record statement does with the rows of one kind: `{rows}` is the table that they make, called r, with the
+    columns of the type `record_<kind>`."""
 
-    columns: str
     query: str
+    looked_up: tuple[int, ...] = ()
+    """The places of the columns that it needs as arrays too: `{first}` and `{second}`."""
 
 
 SEEN: Final = "seen"
-_SEEN_COLUMNS: Final = (
-    "beneficiary_id text, version bigint, changes boolean, available_rupiah bigint, held_rupiah bigint,"
-    " spent_rupiah bigint"
-)
 PARTS: Final[Mapping[str, Part]] = {
     "allowances_used": Part(
-        columns="beneficiary_id text, month date, cap_rupiah bigint, packages_cap int, used_rupiah bigint,"
-        " packages_used int, covered_rupiah bigint, covered_packages int",
         query="""
        INSERT INTO allowance AS l (programme_id, beneficiary_id, month, cap_rupiah, packages_cap, used_rupiah,
                                    packages_used, covered_rupiah, covered_packages)
@@ -166,8 +160,6 @@ PARTS: Final[Mapping[str, Part]] = {
               covered_packages = l.covered_packages + excluded.covered_packages""",
     ),
     "allowances_returned": Part(
-        columns="beneficiary_id text, month date, used_rupiah bigint, packages_used int, covered_rupiah bigint,"
-        " covered_packages int",
         query="""
        UPDATE allowance l
           SET used_rupiah = l.used_rupiah + r.used_rupiah, packages_used = l.packages_used + r.packages_used,
@@ -178,25 +170,20 @@ PARTS: Final[Mapping[str, Part]] = {
           AND l.month = r.month""",
     ),
     "vouchers": Part(
-        columns="beneficiary_id text, voucher_id text, used_rupiah bigint, packages_used int",
         query="""
        UPDATE voucher v
           SET used_rupiah = v.used_rupiah + r.used_rupiah, packages_used = v.packages_used + r.packages_used
          FROM {rows} JOIN still USING (beneficiary_id)
-        WHERE v.programme_id = $1 AND v.voucher_id = r.voucher_id AND v.voucher_id = ANY ({ids})""",
+        WHERE v.programme_id = $1 AND v.voucher_id = r.voucher_id AND v.voucher_id = ANY ({first})""",
+        looked_up=(1,),
     ),
     "voucher_movements": Part(
-        columns="beneficiary_id text, transfer_id text, voucher_id text, authorisation_id text, used_rupiah bigint,"
-        " packages_used int",
         query="""
        INSERT INTO voucher_movement (programme_id, transfer_id, voucher_id, authorisation_id, used_rupiah, packages_used)
        SELECT $1, r.transfer_id, r.voucher_id, r.authorisation_id, r.used_rupiah, r.packages_used
          FROM {rows} JOIN still USING (beneficiary_id)""",
     ),
     "request_keys": Part(
-        columns="beneficiary_id text, principal_id text, key_digest bytea, key_id smallint, fingerprint bytea,"
-        " stan text, terminal_time timestamptz, authorisation_id text, status smallint, answer bytea,"
-        " reversal_answer bytea",
         query="""
        INSERT INTO request_key (programme_id, principal_id, key_digest, key_id, fingerprint, stan, terminal_time,
                                 authorisation_id, status, answer, reversal_answer, created_at)
@@ -205,21 +192,16 @@ PARTS: Final[Mapping[str, Part]] = {
          FROM {rows} JOIN still USING (beneficiary_id)""",
     ),
     "authorisations": Part(
-        columns="beneficiary_id text, authorisation_id text, merchant_id text, terminal_id text, card_id text,"
-        " reason text, amount_rupiah bigint, approved_rupiah bigint, reduction_rupiah bigint, request_id text,"
-        " journal text, answer bytea",
         query="""
        INSERT INTO authorisation (programme_id, authorisation_id, created_at, merchant_id, terminal_id, beneficiary_id,
                                   card_id, month, reason, amount_rupiah, approved_rupiah, reduction_rupiah, request_id,
                                   journal, answer)
        SELECT $1, r.authorisation_id, $3::timestamptz, r.merchant_id, r.terminal_id, nullif(r.beneficiary_id, ''),
               r.card_id, $4::date, r.reason, r.amount_rupiah, r.approved_rupiah, r.reduction_rupiah, r.request_id,
-              r.journal::jsonb, r.answer
+              r.journal, r.answer
          FROM {rows} JOIN still USING (beneficiary_id)""",
     ),
     "holds_placed": Part(
-        columns="beneficiary_id text, authorisation_id text, merchant_id text, status text, approved_rupiah bigint,"
-        " held_rupiah bigint, captured_rupiah bigint, packages smallint, expires_at timestamptz",
         query="""
        INSERT INTO hold (programme_id, beneficiary_id, authorisation_id, merchant_id, month, status, approved_rupiah,
                          held_rupiah, captured_rupiah, refunded_rupiah, packages, expires_at)
@@ -228,18 +210,15 @@ PARTS: Final[Mapping[str, Part]] = {
          FROM {rows} JOIN still USING (beneficiary_id)""",
     ),
     "holds_changed": Part(
-        columns="beneficiary_id text, authorisation_id text, status text, held_rupiah bigint, captured_rupiah bigint,"
-        " refunded_rupiah bigint, packages smallint",
         query="""
        UPDATE hold h
           SET status = r.status, held_rupiah = r.held_rupiah, captured_rupiah = r.captured_rupiah,
               refunded_rupiah = r.refunded_rupiah, packages = r.packages
          FROM {rows} JOIN still USING (beneficiary_id)
-        WHERE h.programme_id = $1 AND h.authorisation_id = r.authorisation_id AND h.authorisation_id = ANY ({ids})""",
+        WHERE h.programme_id = $1 AND h.authorisation_id = r.authorisation_id AND h.authorisation_id = ANY ({first})""",
+        looked_up=(1,),
     ),
     "transfers": Part(
-        columns="beneficiary_id text, transfer_id text, kind text, cause text, debit_account_id text,"
-        " credit_account_id text, amount_rupiah bigint, authorisation_id text, reason text, created_at timestamptz",
         query="""
        INSERT INTO transfer (programme_id, transfer_id, kind, cause, debit_account_id, credit_account_id, amount_rupiah,
                              authorisation_id, reason, created_at)
@@ -248,22 +227,22 @@ PARTS: Final[Mapping[str, Part]] = {
          FROM {rows} JOIN still USING (beneficiary_id)""",
     ),
     "keys_reversed": Part(
-        columns="beneficiary_id text, key_digest bytea, principal_id text, answer bytea",
         query="""
        UPDATE request_key k
           SET reversal_answer = r.answer
          FROM {rows} JOIN still USING (beneficiary_id)
         WHERE k.programme_id = $1 AND k.principal_id = r.principal_id AND k.key_digest = r.key_digest
-          AND k.key_digest = ANY ({ids}) AND k.principal_id = ANY ({principals}) AND k.reversal_answer IS NULL""",
+          AND k.key_digest = ANY ({first}) AND k.principal_id = ANY ({second}) AND k.reversal_answer IS NULL""",
+        looked_up=(1, 2),
     ),
     "tombstones_met": Part(
-        columns="beneficiary_id text, key_digest bytea, principal_id text, stan text, terminal_time timestamptz",
         query="""
        UPDATE request_key k
           SET stan = r.stan, terminal_time = r.terminal_time
          FROM {rows} JOIN still USING (beneficiary_id)
         WHERE k.programme_id = $1 AND k.principal_id = r.principal_id AND k.key_digest = r.key_digest
-          AND k.key_digest = ANY ({ids}) AND k.principal_id = ANY ({principals}) AND k.stan IS NULL""",
+          AND k.key_digest = ANY ({first}) AND k.principal_id = ANY ({second}) AND k.stan IS NULL""",
+        looked_up=(1, 2),
     ),
 }
 """In the order of their columns in the statement."""
@@ -273,22 +252,13 @@ PARTS: Final[Mapping[str, Part]] = {
 def record_statement(kinds: tuple[str, ...]) -> str:
     """For a batch with rows of these kinds, in the order of PARTS, and no others: what has no row costs nothing.
 
-    Its parameters after $4 are the columns of SEEN, then of each kind.
+    Its parameters after $6 are the rows of each kind, and after them the arrays of what is looked up.
     """
-    seen, used = _rows(SEEN, _SEEN_COLUMNS, 4)
-    parts = []
+    used, parts = 6, []
     for kind in kinds:
         part = PARTS[kind]
-        rows, end = _rows("r", part.columns, used)
-        parts.append(
-            f",\n     {kind} AS ({part.query.format(rows=rows, ids=f'${used + 2}', principals=f'${used + 3}')})"
-        )
-        used = end
-    return _RECORD.format(seen=seen, parts="".join(parts))
-
-
-def _rows(alias: str, columns: str, used: int) -> tuple[str, int]:
-    """The columns as a table; they are the parameters after `used`. Its last parameter is the second result."""
-    pairs = [column.split() for column in columns.split(",")]
-    arrays = ", ".join(f"${used + place}::{kind}[]" for place, (_, kind) in enumerate(pairs, start=1))
-    return f"unnest({arrays}) AS {alias}({', '.join(name for name, _ in pairs)})", used + len(pairs)
+        rows = f"unnest(${used + 1}::record_{kind}[]) AS r"
+        query = part.query.format(rows=rows, first=f"${used + 2}", second=f"${used + 3}")
+        parts.append(f",\n     {kind} AS ({query})")
+        used += 1 + len(part.looked_up)
+    return _RECORD.format(parts="".join(parts))

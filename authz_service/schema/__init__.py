@@ -10,10 +10,13 @@ from sqlalchemy import DDL, event
 from authz_service.schema import bank, books, reconciliation, reference, roll, settlement
 from authz_service.schema.columns import metadata
 from authz_service.schema.guards import REFERENCE_KEY, guards
+from authz_service.schema.hot_rows import ROW_TYPES
 
 __all__ = ("bank", "books", "metadata", "reconciliation", "reference", "roll", "settlement")
 """The metadata, and the modules whose tables are in it."""
 
+for _name, _columns in ROW_TYPES.items():
+    event.listen(metadata, "before_create", DDL(f"CREATE TYPE {_name} AS ({_columns})"))  # type: ignore[no-untyped-call]
 # Before the tables: a column of the history is computed by it.
 event.listen(metadata, "before_create", DDL(REFERENCE_KEY))  # type: ignore[no-untyped-call]
 for _statement in guards():

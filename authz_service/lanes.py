@@ -165,7 +165,8 @@ class Lane:
         todo = [asked for asked in todo if not asked.answer.done()]
         if not todo:
             return []
-        locking = asyncio.ensure_future(self.hint.taken([self._lock_key(asked) for asked in todo]))
+        locks = [self._lock_key(asked) for asked in todo]
+        locking = asyncio.ensure_future(self.hint.taken(locks))
         try:
             desk, rows = await self._read(connection, batch, todo)
         finally:
@@ -178,7 +179,7 @@ class Lane:
         decide_all(desk, [asked for asked, _ in open_rows], [row for _, row in open_rows])
         written = await self._record(connection, desk)
         again = [given.asked for given in desk.given if not self._answered(given, written)]
-        self._tell(todo, desk, written)
+        self._tell(desk, written, {lock for lock in locks if lock is not None})
         return [*again, *desk.postponed]
 
     async def _read(
@@ -278,7 +279,7 @@ class Lane:
                 asked.give(answer)
                 REPLAYS.inc()
 
-    def _tell(self, todo: list[Asked], desk: Desk, written: set[str]) -> None:
+    def _tell(self, desk: Desk, written: set[str], locks: set[bytes]) -> None:
         declines = [
             (self._answer_key(given.asked), given.asked.fingerprint, given.outcome)
             for given in desk.given
@@ -287,7 +288,6 @@ class Lane:
             and given.asked.fingerprint is not None
             and isinstance(given.outcome, Answer)
         ]
-        locks = {lock for asked in todo if (lock := self._lock_key(asked)) is not None}
         self.hint.tell_later(declines, list(locks))
 
     # the connection

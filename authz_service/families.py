@@ -7,6 +7,7 @@ it did, and the books get exactly that.
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
+from operator import itemgetter
 from typing import Any
 
 import asyncpg
@@ -195,11 +196,23 @@ def target_hold(row: asyncpg.Record) -> Hold | None:
 
 def voucher_uses_of(row: asyncpg.Record) -> dict[str, tuple[VoucherUse, ...]]:
     """authorisation → what vouchers cover of it, in the order of use."""
-    uses: dict[str, tuple[VoucherUse, ...]] = {}
-    for authorisation_id, voucher_id, amount_rupiah, packages in orjson.loads(row["voucher_uses"] or b"[]"):
-        use = VoucherUse(voucher_id=VoucherId(voucher_id), amount_rupiah=amount_rupiah, packages=packages)
-        uses[authorisation_id] = (*uses.get(authorisation_id, ()), use)
-    return uses
+    if row["voucher_movements"] is None:
+        return {}
+    used: dict[str, dict[str, tuple[int, int]]] = {}
+    # By the voucher's end, whose texts are of one time zone and sort as it does. What was given back is less than 0.
+    for authorisation_id, voucher_id, rupiah, packages, _ in sorted(
+        orjson.loads(row["voucher_movements"]), key=itemgetter(4, 1)
+    ):
+        by_voucher = used.setdefault(authorisation_id, {})
+        rupiah_before, packages_before = by_voucher.get(voucher_id, (0, 0))
+        by_voucher[voucher_id] = rupiah_before + rupiah, packages_before + packages
+    return {
+        authorisation_id: tuple(
+            VoucherUse(voucher_id=VoucherId(voucher_id), amount_rupiah=rupiah, packages=packages)
+            for voucher_id, (rupiah, packages) in by_voucher.items()
+        )
+        for authorisation_id, by_voucher in used.items()
+    }
 
 
 def _month(row: asyncpg.Record, month: date, now: datetime, programme: Programme) -> Month:

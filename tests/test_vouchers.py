@@ -6,13 +6,16 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 from pydantic import TypeAdapter
 
 from authz_service.api import office_wire
+from authz_service.families import voucher_uses_of
 from authz_service.keys import Keys
 from authz_service.settings import SANDBOX_ROOT_KEY
 from authz_service.vocabulary import in_rupiah
+from tests.builders import a_use
 from tests.conftest import EnrolledTemplate
 from tests.office import (
     a_voucher,
@@ -725,3 +728,18 @@ async def test_a_family_whose_cards_are_lost_is_listed_with_its_newest_card(worl
     data = (await get(world, "/v1/beneficiaries", by=companion_of(world).key))["data"]
     (family,) = [each for each in data if each["id"] == world.card.beneficiary_id]
     assert (family["card_last_four"], family["card_status"], family["remaining"]) == (None, None, None)
+
+
+def test_what_vouchers_cover_of_a_purchase_is_summed_in_the_order_of_their_ends() -> None:
+    ends = ["2024-10-20T16:00:00+00:00", "2024-10-20T16:00:00.25+00:00", "2024-10-20T16:00:00.5+00:00"]
+    moved = [
+        ["auth_1", "vch_c", 30, 1, ends[2]],
+        ["auth_1", "vch_a", 10, 0, ends[1]],
+        ["auth_2", "vch_z", 5, 0, ends[0]],
+        ["auth_1", "vch_z", 7, 1, ends[0]],
+        ["auth_1", "vch_b", 20, 0, ends[1]],
+        ["auth_1", "vch_c", -12, -1, ends[2]],
+    ]
+    found: Any = {"voucher_movements": orjson.dumps(moved).decode()}
+    covers = [a_use("vch_z", 7, 1), a_use("vch_a", 10), a_use("vch_b", 20), a_use("vch_c", 18)]
+    assert voucher_uses_of(found) == {"auth_1": tuple(covers), "auth_2": (a_use("vch_z", 5),)}

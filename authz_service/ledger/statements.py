@@ -43,16 +43,13 @@ SELECT asked.place,
           FROM hold h
          WHERE h.programme_id = $1 AND h.beneficiary_id = family.beneficiary_id
            AND h.held_rupiah > 0 AND h.expires_at <= $4) AS expired,
-       (SELECT json_agg(json_build_array(u.authorisation_id, u.voucher_id, u.used_rupiah, u.packages_used)
-                        ORDER BY u.expires_at, u.voucher_id)::text
-          FROM (SELECT m.authorisation_id, m.voucher_id, v.expires_at, sum(m.used_rupiah) AS used_rupiah,
-                       sum(m.packages_used) AS packages_used
-                  FROM voucher v
-                  JOIN voucher_movement m ON m.programme_id = $1 AND m.voucher_id = v.voucher_id
-                  JOIN hold h ON h.programme_id = $1 AND h.authorisation_id = m.authorisation_id
-                 WHERE v.programme_id = $1 AND v.beneficiary_id = family.beneficiary_id
-                   AND (h.held_rupiah > 0 OR h.authorisation_id = target_hold.authorisation_id)
-                 GROUP BY m.authorisation_id, m.voucher_id, v.expires_at) u) AS voucher_uses
+       (SELECT json_agg(json_build_array(m.authorisation_id, m.voucher_id, m.used_rupiah, m.packages_used,
+                                         v.expires_at))::text
+          FROM voucher v
+          JOIN voucher_movement m ON m.programme_id = $1 AND m.voucher_id = v.voucher_id
+          JOIN hold h ON h.programme_id = $1 AND h.authorisation_id = m.authorisation_id
+         WHERE v.programme_id = $1 AND v.beneficiary_id = family.beneficiary_id
+           AND (h.held_rupiah > 0 OR h.authorisation_id = target_hold.authorisation_id)) AS voucher_movements
   FROM unnest($2::asked_facts[]) AS asked
   LEFT JOIN LATERAL (
        SELECT k.fingerprint, k.status, coalesce(k.answer, a.answer) AS answer, k.reversal_answer,

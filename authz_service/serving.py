@@ -24,6 +24,7 @@ from authz_service.clock import monotonic_seconds
 from authz_service.settings import Settings
 
 _PR_SET_PDEATHSIG: Final = 1
+HTTP: Final = "authz_service.api.whole:WholeRequests"
 METRICS_VARIABLE: Final = "PROMETHEUS_MULTIPROC_DIR"
 
 
@@ -64,7 +65,7 @@ def uvicorn_options(settings: Settings) -> dict[str, Any]:
     """Whatever is served is served so; the benchmark's empty endpoint, too."""
     return {
         "loop": "uvloop",
-        "http": "httptools",
+        "http": HTTP,
         "ws": "none",
         "log_level": "warning",
         "access_log": False,

@@ -25,6 +25,7 @@ from authz_service.enrolment.sandbox import SandboxCard, SandboxTerminal, Sandbo
 from authz_service.ledger.audit import check
 from authz_service.main import Service
 from authz_service.problems import SYSTEM_FAULT_MESSAGE
+from authz_service.serving import HTTP
 from authz_service.settings import Settings
 from authz_service.vouching import vouch
 
@@ -268,7 +269,7 @@ async def running(
         }
     )
     service = Service(chosen)
-    server = uvicorn.Server(uvicorn.Config(service, port=0, log_level="error", ws="none"))
+    server = uvicorn.Server(uvicorn.Config(service, port=0, log_level="error", ws="none", http=HTTP))
     serving = asyncio.create_task(server.serve())
     while not server.started:
         assert not serving.done(), "the service did not start"
@@ -286,8 +287,9 @@ async def running(
 
 _CHILD = """
 import socket, sys, uvicorn
+from authz_service.serving import HTTP
 from authz_service.main import create_app
-config = uvicorn.Config(create_app(), access_log=False, ws="none")
+config = uvicorn.Config(create_app(), access_log=False, ws="none", http=HTTP)
 uvicorn.Server(config).run(sockets=[socket.socket(fileno=int(sys.argv[1]))])
 """
 

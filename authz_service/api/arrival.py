@@ -8,6 +8,7 @@ from typing import Final
 from starlette.types import Receive, Scope
 
 from authz_service.answers import Answer
+from authz_service.api.whole import Whole, whole_of
 from authz_service.clock import monotonic_seconds
 from authz_service.problems import BodyTooLarge, BodyTooSlow, KeyMalformed, KeyMissing, NotJson, Problem
 from authz_service.settings import Settings
@@ -34,6 +35,8 @@ class Arrived:
     repeated: frozenset[bytes]
     request_id: str
     since: float
+    whole: Whole | None
+    """Its body is here already, and the answer goes out in one write."""
 
     @property
     def length(self) -> int | None:
@@ -74,6 +77,7 @@ def head_of(scope: Scope, request_id: str) -> Arrived:
         repeated=frozenset(repeated),
         request_id=request_id,
         since=monotonic_seconds(),
+        whole=whole_of(scope),
     )
 
 
@@ -98,23 +102,28 @@ async def body_of(head: Arrived, receive: Receive, settings: Settings) -> bytes:
     limit, length = settings.body_limit_bytes, head.length
     if length is not None and length > limit:
         raise BodyTooLarge(f"at most {limit} bytes")
-    body = b""
+    body = head.whole.body if head.whole else await _received(receive, limit, settings.body_timeout_seconds)
+    if len(body) > limit:
+        raise BodyTooLarge(f"at most {limit} bytes")
+    if length is not None and length != len(body):
+        # A server that stops reading at `Upgrade` would make a small capture a whole one.
+        raise NotJson("the body is not as long as Content-Length says; do not ask for an Upgrade")
+    return body
+
+
+async def _received(receive: Receive, limit: int, limit_seconds: float) -> bytes:
+    """What comes piece by piece; no more than the piece that is too much."""
+    body, more = b"", True
     try:
-        async with asyncio.timeout(settings.body_timeout_seconds):
-            more = True
-            while more:
+        async with asyncio.timeout(limit_seconds):
+            while more and len(body) <= limit:
                 message = await receive()
                 if message["type"] == "http.disconnect":
                     raise BodyTooSlow("the connection ended before the body did")
                 body += message.get("body", b"")
                 more = message.get("more_body", False)
-                if len(body) > limit:
-                    raise BodyTooLarge(f"at most {limit} bytes")
     except TimeoutError:
-        raise BodyTooSlow(f"the body took more than {settings.body_timeout_seconds} seconds") from None
-    if length is not None and length != len(body):
-        # A server that stops reading at `Upgrade` would make a small capture a whole one.
-        raise NotJson("the body is not as long as Content-Length says; do not ask for an Upgrade")
+        raise BodyTooSlow(f"the body took more than {limit_seconds} seconds") from None
     return body
 
 

@@ -106,7 +106,7 @@ class PosDoor:
             log.exception("request_failed", request_id=arrived.request_id)
             answer, headers = problem_answer(InternalError("an error of ours; operators were told"), arrived.request_id)
         count_answer(name, answer.status, monotonic_seconds() - arrived.since)
-        await _send(send, answer, headers, arrived.request_id)
+        await _send(send, answer, headers, arrived)
 
     async def _route(self, arrived: Arrived, receive: Receive) -> tuple[str, Answer, Headers]:
         match arrived.method, arrived.parts:
@@ -239,11 +239,13 @@ def _etag_matches(if_none_match: bytes, etag: str) -> bool:
     return etag in offered or "*" in offered
 
 
-async def _send(send: Send, answer: Answer, headers: Headers, request_id: str) -> None:
-    fixed = [(b"x-request-id", request_id.encode())]
+async def _send(send: Send, answer: Answer, headers: Headers, arrived: Arrived) -> None:
+    fixed = [(b"x-request-id", arrived.request_id.encode())]
     if answer.status != HTTPStatus.NOT_MODIFIED:
         fixed += [_PROBLEM if answer.problem else _JSON, (b"content-length", b"%d" % len(answer.body))]
     if _ASK_AGAIN not in headers:
         fixed.append(_NOT_STORED)
+    if arrived.whole is not None:
+        return await arrived.whole.answer(answer.status, [*fixed, *headers], answer.body)
     await send({"type": "http.response.start", "status": answer.status, "headers": [*fixed, *headers]})
     await send({"type": "http.response.body", "body": answer.body})

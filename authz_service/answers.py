@@ -165,6 +165,7 @@ def as_it_stands(first_answer: bytes, hold: Hold | None) -> Document:
     return document
 
 
+@lru_cache(maxsize=64)
 def shown(instant: datetime, zone: ZoneInfo) -> str:
     """RFC 3339 with the programme's offset, to the millisecond."""
     return instant.astimezone(zone).isoformat(timespec="milliseconds")

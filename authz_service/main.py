@@ -30,7 +30,7 @@ from authz_service.api.office import Office
 from authz_service.api.operations import operations
 from authz_service.api.pos import PosDoor
 from authz_service.api.rates import Rate
-from authz_service.clock import Clock, clock_from, monotonic_seconds
+from authz_service.clock import ChanceInPortions, Clock, clock_from, monotonic_seconds
 from authz_service.database import DatabaseUnusable, OfficePool, connect_hot, open_office_pool, require_schema
 from authz_service.idempotency import Hint
 from authz_service.keys import Keys
@@ -209,9 +209,8 @@ def _lane(settings: Settings, room: WaitingRoom, registry: Registry, hint: Hint,
     async def connect() -> "asyncpg.Connection[asyncpg.Record]":
         return await connect_hot(settings, url)
 
-    return Lane(
-        settings=settings, room=room, registry=registry, hint=hint, clock=clock, chance=os.urandom, connect=connect
-    )
+    chance = ChanceInPortions()
+    return Lane(settings=settings, room=room, registry=registry, hint=hint, clock=clock, chance=chance, connect=connect)
 
 
 def _framework(service: Service) -> FastAPI:

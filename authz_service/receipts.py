@@ -114,7 +114,7 @@ def _card(card_number: str, facts: Facts, refusals: Sequence[Refusal]) -> list[R
 
 def _printed(rows: list[Row], facts: Facts) -> Receipt:
     operator = plain(facts.programme.operator_name)
-    is_named = any(operator in text for text, _ in rows)
+    is_named = operator in "\n".join([text for text, _ in rows])
     closing = "Simpan struk ini." if is_named else f"Simpan struk ini. Pertanyaan: hubungi {operator}."
     return printed([*rows, BLANK, (closing, "")])
 

@@ -130,7 +130,16 @@ Chance = Callable[[int], bytes]
 
 def new_id(prefix: str, instant: datetime, chance: bytes) -> str:
     """`prefix_` and 26 characters that sort by `instant` (milliseconds), then by `chance` (ten random bytes)."""
-    return written_id(prefix, int(instant.timestamp() * 1000) << 80 | int.from_bytes(chance))
+    return id_at(prefix, milliseconds_of(instant), chance)
+
+
+def id_at(prefix: str, milliseconds: int, chance: bytes) -> str:
+    """`new_id` of an instant in milliseconds of the epoch: a batch has one instant and many ids."""
+    return written_id(prefix, milliseconds << 80 | int.from_bytes(chance))
+
+
+def milliseconds_of(instant: datetime) -> int:
+    return int(instant.timestamp() * 1000)
 
 
 def written_id(prefix: str, number: int) -> str:

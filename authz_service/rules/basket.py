@@ -52,7 +52,7 @@ def price(purchase: Purchase, facts: Facts) -> tuple[PricedLine, ...]:
 
 def counted_rupiah(lines: Sequence[PricedLine], *, partial: bool) -> int:
     """What the money checks look at: after price reduction and, in partial approval, without the refused lines."""
-    return sum(line.counted_rupiah for line in lines if not (partial and line.refused))
+    return sum([line.counted_rupiah for line in lines if not (partial and line.refused)])
 
 
 def fund(lines: Sequence[PricedLine], most_rupiah: int, limit: DeclineReason | None) -> tuple[LineOutcome, ...]:

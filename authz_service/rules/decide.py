@@ -101,8 +101,8 @@ def largest_approvable(facts: Facts, room: Room) -> int:
 def _approved(
     purchase: Purchase, facts: Facts, family: Family, outcomes: tuple[LineOutcome, ...], cuts: list[Refusal]
 ) -> Decision:
-    approved_rupiah = sum(line.approved_rupiah for line in outcomes)
-    reduction_rupiah = sum(line.reduction_rupiah for line in outcomes)
+    approved_rupiah = sum([line.approved_rupiah for line in outcomes])
+    reduction_rupiah = sum([line.reduction_rupiah for line in outcomes])
     month, uses = month_after(family.month, approved_rupiah, facts.programme)
     after = replace(family, available_rupiah=family.available_rupiah - approved_rupiah, month=month)
     room = room_of(after, facts.programme)
@@ -143,4 +143,4 @@ def _is_cash(line: PricedLine) -> bool:
 
 def _in_precedence(refusals: list[Refusal]) -> list[Refusal]:
     """Within one reason the lines stay as they came, which is their order."""
-    return sorted(refusals, key=lambda refusal: PRECEDENCE[refusal.reason])
+    return sorted(refusals, key=lambda refusal: PRECEDENCE[refusal.reason]) if refusals else refusals

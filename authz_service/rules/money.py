@@ -28,7 +28,7 @@ class Room:
     def purchase_rupiah(self) -> int:
         """The most that the next purchase may cost."""
         limits = (self.package_rupiah, self.programme_rupiah, self.packages_rupiah, self.month_rupiah)
-        return min(limit for limit in limits if limit is not None)
+        return min([limit for limit in limits if limit is not None])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

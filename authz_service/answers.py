@@ -1,12 +1,12 @@
 """What a terminal gets: the contract's JSON documents, made once and kept as bytes."""
 
-from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 import orjson
+from msgspec import Struct
 
 from authz_service.clock import month_end
 from authz_service.declines import APPROVED, CODE_APPROVED, CODE_PARTLY_APPROVED
@@ -26,8 +26,7 @@ OK: Final = 200
 Document = dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class Answer(Struct, frozen=True, kw_only=True):
     """An HTTP status and the bytes under it; `replayed` when it was given before; `problem` when it is RFC 9457."""
 
     status: int
@@ -36,8 +35,7 @@ class Answer:
     problem: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Identity:
+class Identity(Struct, frozen=True, kw_only=True):
     """What names a decision: its id, approval code and instants. None of it in a dry run."""
 
     authorisation_id: str

@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Final
 
 import asyncpg
+from msgspec import Struct
 
 from authz_service.answers import Answer
 from authz_service.families import FamilyAtWork, family_at_work, target_hold
@@ -27,8 +28,7 @@ class Alert(StrEnum):
     """A till took back a sale that it had captured meanwhile: the captured part stands."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Given:
+class Given(Struct, frozen=True, kw_only=True):
     """An answer, and the family (or NOBODY) whose record it rests on; None where it rests on nothing written."""
 
     asked: Asked

@@ -5,13 +5,14 @@ it did, and the books get exactly that.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from operator import itemgetter
 from typing import Any, Final, cast
 
 import asyncpg
 import orjson
+from msgspec.structs import replace
 
 from authz_service.holds import Change, Hold, Move, StateConflict, expire, is_due
 from authz_service.ledger.book import AllowanceUse, FamilyRecord

@@ -1,11 +1,11 @@
 """An authorisation as it stands, with what happened to it; read by its shop, from the office pool."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Final
 from zoneinfo import ZoneInfo
 
 import asyncpg
+from msgspec.structs import replace
 
 from authz_service.answers import Document, as_it_stands, shown, voucher_document
 from authz_service.clock import Clock

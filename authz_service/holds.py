@@ -7,9 +7,11 @@ back first, in reverse of the order in which they were used. The package is give
 more and nothing is captured.
 """
 
-from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from authz_service.rules.money import VoucherUse
 from authz_service.vocabulary import AuthorisationId, BeneficiaryId, Cause, HoldStatus, MerchantId, TransferKind
@@ -17,8 +19,7 @@ from authz_service.vocabulary import AuthorisationId, BeneficiaryId, Cause, Hold
 OPEN: Final = frozenset({HoldStatus.HELD, HoldStatus.PARTLY_CAPTURED})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Hold:
+class Hold(Struct, frozen=True, kw_only=True):
     """What an approval reserved, and what became of it. `voucher_uses` are in the order of use. Rupiah."""
 
     authorisation_id: AuthorisationId
@@ -35,8 +36,7 @@ class Hold:
     voucher_uses: tuple[VoucherUse, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Move:
+class Move(Struct, frozen=True, kw_only=True):
     """One transfer that an event makes."""
 
     kind: TransferKind
@@ -44,8 +44,7 @@ class Move:
     amount_rupiah: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
+class Change(Struct, frozen=True, kw_only=True):
     """What one event did: the hold after it, its transfers, and what went back to the family and its month."""
 
     hold: Hold
@@ -55,20 +54,17 @@ class Change:
     voucher_returns: tuple[VoucherUse, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StateConflict:
+class StateConflict(Struct, frozen=True, kw_only=True):
     """The call came too late: this state had won."""
 
     status: HoldStatus
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CaptureExceedsHold:
+class CaptureExceedsHold(Struct, frozen=True, kw_only=True):
     held_rupiah: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RefundExceedsCaptured:
+class RefundExceedsCaptured(Struct, frozen=True, kw_only=True):
     refundable_rupiah: int
 
 

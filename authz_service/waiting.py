@@ -6,8 +6,10 @@ once the record was sent, `outcome_unknown`; the batch goes on.
 
 import asyncio
 from collections import Counter, deque
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final
+
+from msgspec.structs import replace
 
 from authz_service.answers import Answer
 from authz_service.clock import monotonic_seconds

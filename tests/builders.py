@@ -3,13 +3,14 @@
 The terms, goods and price ceilings are the edition's own files, so a test of a price is a test of the real price.
 """
 
-from dataclasses import replace
+import dataclasses
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any, Final
 
 from hypothesis import settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from authz_service.clock import month_of
 from authz_service.enrolment.edition import load_edition
@@ -238,7 +239,7 @@ def a_purchase(*lines: Line, **changes: Any) -> Purchase:
         currency="IDR",
         lines=basket,
     )
-    return replace(good, **changes)
+    return dataclasses.replace(good, **changes)
 
 
 def a_hold(*uses: VoucherUse, **changes: Any) -> Hold:

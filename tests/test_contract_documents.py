@@ -2,13 +2,13 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 from functools import cache
 from typing import Any
 
 import orjson
 import pytest
 from fastapi import FastAPI
+from msgspec.structs import replace
 
 from authz_service import history, problems
 from authz_service.answers import balance_document

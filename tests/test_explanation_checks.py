@@ -3,8 +3,8 @@
 Pure: any purchase under any facts goes through the journal's JSON and comes back.
 """
 
+import dataclasses
 import re
-from dataclasses import replace
 from datetime import date, time
 from pathlib import Path
 
@@ -12,6 +12,7 @@ import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from authz_service.answers import Document, Identity, decision_document
 from authz_service.api.explanation_examples import explanation_examples
@@ -273,7 +274,7 @@ def test_nothing_is_looked_at_on_a_card_that_nobody_knows() -> None:
 
 def test_rules_that_say_something_else_today_are_said_to_and_what_was_decided_stays() -> None:
     recorded, then = written(a_purchase(), facts()), seen(facts())
-    stricter = replace(then, programme=a_programme(package_rupiah=100_000))
+    stricter = dataclasses.replace(then, programme=a_programme(package_rupiah=100_000))
     document = explained(recorded, stricter, _now("held", held_amount=150_000))
     assert (document["decision"], document["rules_agree"]) == ("approved", False)
     assert document["decided_today"]["reasons"] == [{"reason": "package_cap_exceeded"}]

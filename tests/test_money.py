@@ -1,11 +1,11 @@
 """Room in the package, the entitlement and the month; vouchers on top of the month; nothing ever below zero."""
 
-from dataclasses import replace
 from datetime import date
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from authz_service.rules.decide import Decision, decide, largest_approvable
 from authz_service.rules.facts import Family, Month, MonthCap, Programme

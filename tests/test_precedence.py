@@ -3,13 +3,15 @@
 Of the first four stages only the first that fails is told, all of it and nothing else; the last two are told together.
 """
 
+import dataclasses
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, datetime
 from itertools import accumulate, combinations, pairwise
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from authz_service.answers import Document, decision_document
 from authz_service.declines import DeclineReason, Stage
@@ -92,7 +94,9 @@ def line(number: int, instead: Line) -> Step:
 
     def step(case: Case) -> Case:
         lines = case.purchase.lines
-        return replace(case, purchase=replace(case.purchase, lines=(*lines[: number - 1], instead, *lines[number:])))
+        return dataclasses.replace(
+            case, purchase=dataclasses.replace(case.purchase, lines=(*lines[: number - 1], instead, *lines[number:]))
+        )
 
     return step
 
@@ -100,15 +104,18 @@ def line(number: int, instead: Line) -> Step:
 def one_more(another: Line) -> Step:
     def step(case: Case) -> Case:
         purchase = case.purchase
-        return replace(
-            case, purchase=replace(purchase, lines=(*purchase.lines, another), amount=purchase.amount + another.amount)
+        return dataclasses.replace(
+            case,
+            purchase=dataclasses.replace(
+                purchase, lines=(*purchase.lines, another), amount=purchase.amount + another.amount
+            ),
         )
 
     return step
 
 
 def _with_facts(case: Case, **changes: Any) -> Case:
-    return replace(case, facts=replace(case.facts, **changes))
+    return dataclasses.replace(case, facts=replace(case.facts, **changes))
 
 
 def as_it_was(case: Case) -> Case:

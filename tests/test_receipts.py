@@ -1,13 +1,13 @@
 """A receipt fits its paper whatever stands on it, tells no more than its answer does, and is replayed with it."""
 
 import re
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from authz_service.answers import Document
 from authz_service.api import wire

@@ -1,13 +1,13 @@
 """Every refusal says in both languages what is wrong, what would pass and whom to ask."""
 
 import re
-from dataclasses import replace
 from string import Formatter
 
 import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from pydantic import TypeAdapter
 
 from authz_service.api.examples import REFUSED

@@ -2,9 +2,9 @@
 
 import asyncio
 import re
-from dataclasses import dataclass
 from typing import Final
 
+from msgspec import Struct
 from starlette.types import Receive, Scope
 
 from authz_service.answers import Answer
@@ -23,8 +23,7 @@ _LENGTH_DIGITS: Final = 12
 Headers = list[tuple[bytes, bytes]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Arrived:
+class Arrived(Struct, frozen=True, kw_only=True):
     """The head of a request."""
 
     method: str

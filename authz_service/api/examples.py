@@ -2,13 +2,13 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import date, datetime, timedelta
 from functools import cache
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 import orjson
+from msgspec.structs import replace
 from pydantic import TypeAdapter
 
 from authz_service import problems as p

@@ -5,8 +5,9 @@ amount = approved + tender due + price reduction.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 from authz_service.declines import DeclineReason
 from authz_service.requests import Line, Purchase, times_quantity
@@ -22,8 +23,7 @@ class LineAction(StrEnum):
     REJECTED = "rejected"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PricedLine:
+class PricedLine(Struct, frozen=True, kw_only=True):
     """A line at what the programme would pay for it, before money is looked at."""
 
     number: int
@@ -36,8 +36,7 @@ class PricedLine:
     refused: DeclineReason | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LineOutcome:
+class LineOutcome(Struct, frozen=True, kw_only=True):
     number: int
     action: LineAction
     approved_rupiah: int

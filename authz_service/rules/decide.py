@@ -1,7 +1,9 @@
 """The decision: one purchase, one set of facts, one answer. The order of the checks is written here, and only here."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from authz_service.declines import PRECEDENCE, DeclineReason
 from authz_service.requests import Purchase
@@ -24,16 +26,14 @@ IDENTITY_STAGES: tuple[tuple[Rule, ...], ...] = (
 WINDOW_RULES: tuple[Rule, ...] = (programme_has_started, programme_has_not_ended)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Refusal:
+class Refusal(Struct, frozen=True, kw_only=True):
     """A failed check; `line` from 1 where it is about one line."""
 
     reason: DeclineReason
     line: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Decision:
+class Decision(Struct, frozen=True, kw_only=True):
     """What was decided. `refusals` is sorted by precedence, then line; in an approval it says why lines were cut.
 
     `room` is what is left after this decision, None where the first stages failed. Rupiah throughout;

@@ -1,9 +1,10 @@
 """Everything a rule may see. No rule sees a clock, a database or another rule."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import date, datetime, time
 from zoneinfo import ZoneInfo
+
+from msgspec import Struct
 
 from authz_service.vocabulary import (
     AboveCeiling,
@@ -22,8 +23,7 @@ from authz_service.vocabulary import (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ceiling:
+class Ceiling(Struct, frozen=True, kw_only=True):
     """A price ceiling for one product and unit; `district_code` None is for every kecamatan; both dates count."""
 
     district_code: str | None
@@ -32,8 +32,7 @@ class Ceiling:
     valid_to: date | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Product:
+class Product(Struct, frozen=True, kw_only=True):
     """One product in one unit of the programme's list."""
 
     category: str
@@ -44,8 +43,7 @@ class Product:
     """By `valid_from`, the earliest first."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MonthCap:
+class MonthCap(Struct, frozen=True, kw_only=True):
     """The caps of every month from `valid_from` on, until the next change; None is no limit."""
 
     valid_from: date
@@ -53,8 +51,7 @@ class MonthCap:
     packages_cap: int | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Programme:
+class Programme(Struct, frozen=True, kw_only=True):
     """The programme row and its goods. None for a limit means: no limit. Spendable while start <= instant < end."""
 
     programme_id: ProgrammeId
@@ -91,8 +88,7 @@ class Programme:
         return caps
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Shop:
+class Shop(Struct, frozen=True, kw_only=True):
     """A warung KUBE. In the programme from `admitted_on` to `leaves_on`, both counted; hours are local, if any."""
 
     merchant_id: MerchantId
@@ -107,8 +103,7 @@ class Shop:
     """For people: no rule reads it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Terminal:
+class Terminal(Struct, frozen=True, kw_only=True):
     """A till, and the shop whose key it has."""
 
     terminal_id: TerminalId
@@ -116,8 +111,7 @@ class Terminal:
     status: TerminalStatus
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Card:
+class Card(Struct, frozen=True, kw_only=True):
     """A card of this programme; good through the whole of `expires_on`."""
 
     card_id: CardId
@@ -125,8 +119,7 @@ class Card:
     expires_on: date
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Voucher:
+class Voucher(Struct, frozen=True, kw_only=True):
     """What is left of a live permission to go over the month's cap."""
 
     voucher_id: VoucherId
@@ -135,8 +128,7 @@ class Voucher:
     expires_at: datetime
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Month:
+class Month(Struct, frozen=True, kw_only=True):
     """A family's allowance in one calendar month of the programme's zone.
 
     `used_rupiah` and `packages_used` hold all that the month's purchases use; `covered_…` is the part of them that
@@ -153,8 +145,7 @@ class Month:
     vouchers: tuple[Voucher, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Family:
+class Family(Struct, frozen=True, kw_only=True):
     """A beneficiary and what it may still spend, expired holds already given back."""
 
     beneficiary_id: BeneficiaryId
@@ -164,8 +155,7 @@ class Family:
     month: Month
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Facts:
+class Facts(Struct, frozen=True, kw_only=True):
     """One request's world at one instant. `family` is there exactly when `card` is."""
 
     now: datetime

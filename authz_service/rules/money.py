@@ -4,16 +4,17 @@ A month has an ordinary allowance and, where a companion vouched, vouchers on to
 allowance first, then vouchers, earliest expiry first; rupiah and packages are taken each by itself.
 """
 
-from dataclasses import dataclass, replace
 from typing import assert_never
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from authz_service.declines import DeclineReason
 from authz_service.rules.facts import Family, Month, Programme, Voucher
 from authz_service.vocabulary import PackageCounting, VoucherId
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Room:
+class Room(Struct, frozen=True, kw_only=True):
     """What one purchase may cost now, by each limit in rupiah; None is no limit; never negative."""
 
     package_rupiah: int | None
@@ -31,8 +32,7 @@ class Room:
         return min([limit for limit in limits if limit is not None])
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VoucherUse:
+class VoucherUse(Struct, frozen=True, kw_only=True):
     """What one voucher covers of one purchase."""
 
     voucher_id: VoucherId

@@ -15,8 +15,8 @@ USERS ?= 27
 RUN_TIME ?= 60s
 LOCUST = AUTHZ_TILLS=$(TILLS) .venv/bin/python -m locust -f loadtests/locustfile.py --host $(HOST)
 
-.PHONY: help demo serve test test-long mutants check bench bench-guard bench-scale bench-workers plots docs load load-ui \
-	lock clean
+.PHONY: help demo serve test test-long mutants check bench bench-guard bench-profile bench-scale bench-workers plots docs \
+	load load-ui lock clean
 
 help:
 	@echo "make demo           the programme of 2024 in about a minute, then the service on port 8000 (ARGS=--no-serve: without)"
@@ -29,6 +29,7 @@ help:
 	@echo "make bench-scale    the same sales on 10 000 and on 1 000 000 families, ten minutes and 7 GB of disk (ARGS='--sizes …')"
 	@echo "make plots          draws docs/growth-*.png and .svg of the bench-scale run that decision 14 quotes (ARGS=file: of that one)"
 	@echo "make bench-guard    whether authorise is still fast enough beside an empty endpoint, half a minute"
+	@echo "make bench-profile  where Python's time goes in a sale, a minute; py-spy must be installed (ARGS='--py-spy …')"
 	@echo "make docs           draws docs/hold-states.md from the code"
 	@echo "make load           four journeys against the service at HOST, judged by loadtests/targets.toml (JOURNEYS=ShopsDay: one)"
 	@echo "make load-ui        the same journeys, chosen and started on locust's page at http://127.0.0.1:8089"
@@ -68,6 +69,9 @@ plots: .venv/installed
 
 bench-guard: .venv/installed
 	@.venv/bin/python -m loadtests.guard
+
+bench-profile: .venv/installed
+	@.venv/bin/python -m loadtests.sale_profile $(ARGS)
 
 docs: .venv/installed
 	@.venv/bin/python -m tests.hold_states

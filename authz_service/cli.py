@@ -11,6 +11,7 @@ from authz_service.commands.bank import bank, inbox
 from authz_service.commands.cap import cap
 from authz_service.commands.certify import certify
 from authz_service.commands.dispute import dispute
+from authz_service.commands.events import events
 from authz_service.commands.family import family
 from authz_service.commands.keys import keys, operators
 from authz_service.commands.ledger import ledger
@@ -53,6 +54,7 @@ app.add_typer(simulate, name="simulate")
 app.command("reconcile")(reconcile_command)
 app.add_typer(exceptions, name="exceptions")
 app.add_typer(dispute, name="dispute")
+app.add_typer(events, name="events")
 SEED: Final = 2024
 
 
@@ -104,7 +106,7 @@ def demo_command(
     seed: Annotated[int, typer.Option(help="The same seed makes the same quarter.")] = SEED,
 ) -> None:
     """The whole programme of 2024 in about a minute, on embedded servers and a clock of its own; then today's."""
-    from authz_service.demo.show import show  # noqa: PLC0415  (its HTTP client is not there in production)
+    from authz_service.demo.show import show  # noqa: PLC0415  (no other command needs any of it)
 
     with refusals():
         show(settings_given(), console, seed=seed, serve_afterwards=serve_afterwards)

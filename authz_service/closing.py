@@ -16,6 +16,8 @@ import asyncpg
 from authz_service.clock import Clock
 from authz_service.closing_statement import ClosingStatement, closing_statement, statement_of
 from authz_service.database import Connection
+from authz_service.events.kinds import ProgrammeClosed
+from authz_service.events.outbox import publish
 from authz_service.last_sweep import sweep_to_the_end
 from authz_service.ledger.accounts import UNALLOCATED
 from authz_service.ledger.entries import alone_with, enter, one_snapshot, said_clearly
@@ -147,6 +149,8 @@ async def _close(
     await enter(connection, programme_id, transfers)
     await connection.execute(_EMPTY_WALLETS, programme_id)
     await connection.execute(_CLOSE, programme_id, now)
+    returned_rupiah = unallocated + sum(wallet["available_rupiah"] for wallet in wallets)
+    await publish(connection, programme_id, ProgrammeClosed(returned_amount=returned_rupiah), at=now, chance=chance)
     await keep_order(
         connection,
         programme_id,
@@ -155,7 +159,7 @@ async def _close(
         reason=reason,
         now=now,
         chance=chance,
-        detail={"returned_rupiah": unallocated + sum(wallet["available_rupiah"] for wallet in wallets)},
+        detail={"returned_rupiah": returned_rupiah},
     )
     statement = await statement_of(connection, programme_id)
     if not all(tie.holds for tie in statement.ties):

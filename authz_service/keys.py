@@ -33,6 +33,7 @@ class Keys:
         self._nik = _derived(root_key, b"nik")
         self._bank_secret = _derived(root_key, b"bank client secret")
         self._bank_token = _derived(root_key, b"bank access token")
+        self._event_secret = _derived(root_key, b"event endpoint secret")
         self._field = AESGCM(_derived(root_key, b"personal field"))
 
     def card_digest(self, card_number: str) -> bytes:
@@ -56,6 +57,10 @@ class Keys:
     def bank_secret(self, partner_id: str, number: int) -> str:
         """The client secret of that number, with which a bank signs what it sends us: derived, so kept nowhere."""
         return blake2b(f"{number} {partner_id}".encode(), key=self._bank_secret, digest_size=_SECRET_BYTES).hexdigest()
+
+    def event_secret(self, endpoint_id: str, number: int) -> bytes:
+        """With which events to that endpoint are signed: derived, so kept nowhere."""
+        return blake2b(f"{number} {endpoint_id}".encode(), key=self._event_secret, digest_size=_SECRET_BYTES).digest()
 
     def bank_token(self, partner_id: str, until: int, chance: bytes) -> str:
         """An access token of that bank, good until `until` (seconds of the epoch). It says both to us alone."""

@@ -32,6 +32,7 @@ from authz_service.api.pos import PosDoor
 from authz_service.api.rates import Rate
 from authz_service.clock import ChanceInPortions, Clock, clock_from, monotonic_seconds
 from authz_service.database import DatabaseUnusable, OfficePool, connect_hot, open_office_pool, require_schema
+from authz_service.events.dispatcher import Dispatcher
 from authz_service.idempotency import Hint
 from authz_service.keys import Keys
 from authz_service.lanes import Lane
@@ -164,9 +165,10 @@ async def _start(settings: Settings, framework: FastAPI, stack: AsyncExitStack) 
     scheduler = Scheduler(settings=settings, pool=pool, clock=clock, chance=os.urandom)
     news = asyncio.Event()
     follower = Follower(settings=settings, pool=pool, clock=clock, chance=os.urandom, news=news)
+    dispatcher = Dispatcher(settings=settings, pool=pool, keys=keys, clock=clock, chance=os.urandom)
     helpers = [
         *(hint.tell_for_ever(), registry.follow(), sweeper.sweep_for_ever()),
-        *(scheduler.settle_for_ever(), follower.follow_for_ever()),
+        *(scheduler.settle_for_ever(), follower.follow_for_ever(), dispatcher.dispatch_for_ever()),
     ]
     tasks += map(asyncio.create_task, helpers)
     stack.push_async_callback(_stop, tasks)

@@ -35,6 +35,19 @@ EXPIRED_UNWRITTEN = Gauge(
     ["programme"],
     multiprocess_mode="mostrecent",
 )
+EVENTS_WAITING = Gauge(
+    "authz_events_waiting",
+    "Deliveries that are due or will be tried again, to endpoints that are enabled, when a process last looked.",
+    ["programme"],
+    multiprocess_mode="mostrecent",
+)
+EVENTS_WAITING_SECONDS = Gauge(
+    "authz_events_waiting_seconds",
+    "Age of the oldest of these deliveries.",
+    ["programme"],
+    multiprocess_mode="mostrecent",
+)
+EVENT_ATTEMPTS = Counter("authz_event_attempts_total", "Events sent to endpoints, by what came of it.", ["outcome"])
 EXPIRED_WRITTEN = Counter("authz_holds_expired_total", "Holds whose expiry was written.")
 
 

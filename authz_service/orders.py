@@ -61,6 +61,11 @@ class OrderKind(StrEnum):
     EXCEPTION_APPROVED = "exception_approved"
     DISPUTE_OPENED = "dispute_opened"
     DISPUTE_ANSWERED = "dispute_answered"
+    ENDPOINT_ADDED = "endpoint_added"
+    ENDPOINT_KEY_ADDED = "endpoint_key_added"
+    ENDPOINT_DISABLED = "endpoint_disabled"
+    ENDPOINT_ENABLED = "endpoint_enabled"
+    EVENTS_RESENT = "events_resent"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,7 @@
 """Every limit and every address of the service, by name and with its unit; read once from AUTHZ_* at start."""
 
 from functools import lru_cache
+from ipaddress import ip_network
 from pathlib import Path
 
 from pydantic import Field, SecretStr, field_validator
@@ -110,6 +111,35 @@ class Settings(BaseSettings):
     ready_timeout_seconds: float = 2.0
     """A readiness probe that takes longer says no."""
 
+    # Outgoing events.
+    event_seconds: float = Field(default=2.0, gt=0)
+    """How often committed events are numbered, and endpoints looked at for which something is due."""
+    events_in_a_round: int = Field(default=1_000, ge=1)
+    """Numbered, read from the books or removed in one transaction."""
+    event_endpoints_at_once: int = Field(default=8, ge=1)
+    """So many endpoints one process sends to at the same time; to each of them one event after the other."""
+    event_timeout_seconds: float = Field(default=20.0, gt=0)
+    """For an endpoint's answer; Standard Webhooks advises 15 to 30 s."""
+    event_connect_timeout_seconds: float = Field(default=5.0, gt=0)
+    event_lease_seconds: float = 60.0
+    """So long an endpoint is left to the process that sends to it, from each event on; longer than an attempt takes,
+    and when the process was killed, another one sends the event again after that."""
+    event_retry_seconds: tuple[float, ...] = (5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400)
+    """After each try that failed; the schedule of Standard Webhooks, which ends after three days and a bit."""
+    event_retry_after_limit_seconds: float = 3_600.0
+    """So much time an endpoint gets that asks for more by Retry-After."""
+    event_rest_limit_seconds: float = 300.0
+    """An endpoint that fails is left alone for 1 s, 2 s, 4 s and so on, up to this, whatever else waits for it."""
+    event_networks: tuple[str, ...] = ()
+    """Private networks in which endpoints may be, as a bank's behind its line: ["10.20.0.0/16"]."""
+    event_journal_margin_seconds: float = 60.0
+    """By so much a purchase's id may be older than the transaction that wrote it; what is older still is found by the
+    look back."""
+    event_look_back_seconds: float = 172_800.0
+    """The last so many seconds of purchases are looked through for such, once a day."""
+    event_retention_days: int = Field(default=30, ge=7)
+    """Events and attempts are kept so long; a resend can go back no further. The books keep the facts themselves."""
+
     # Redis: a hint, never a truth.
     redis_timeout_seconds: float = 0.03
     redis_connect_timeout_seconds: float = 0.2
@@ -131,6 +161,13 @@ class Settings(BaseSettings):
     shutdown_seconds: float = 5.0
     worker_pause_seconds: float = 1.0
     """A worker that could not start because a neighbour was away waits so long before it is replaced."""
+
+    @field_validator("event_networks")
+    @classmethod
+    def _are_networks(cls, networks: tuple[str, ...]) -> tuple[str, ...]:
+        for network in networks:
+            ip_network(network)
+        return networks
 
     @field_validator("redis_url")
     @classmethod

@@ -265,6 +265,7 @@ async def running(
             "redis_url": SecretStr(redis_url),
             "clock_offset_file": directory / "clock",
             "sweep_seconds": 3600.0,
+            "event_seconds": 3600.0,
             **settings,
         }
     )

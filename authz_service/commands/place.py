@@ -24,6 +24,8 @@ from authz_service.database import DatabaseUnusable, connect_office, require_sch
 from authz_service.demo.town import DemoFailedError
 from authz_service.embedded import EmbeddedError, embedded_servers, has_cluster, servers_of_another
 from authz_service.enrolment.edition import EnrolmentRefused
+from authz_service.events.endpoints import EndpointRefused
+from authz_service.events.record import ResendRefused
 from authz_service.ledger.entries import BooksBusy
 from authz_service.orders import OrderRefused
 from authz_service.roll.orders import RollRefused
@@ -58,6 +60,7 @@ REFUSALS: Final = (
     *(OrderRefused, RollRefused, TermsRefused, AccessRefused),
     *(PartnerRefused, FundingRefused, InboxRefused),
     *(StatementRefused, ReportNotWritten, ExceptionRefused, DisputeRefused),
+    *(EndpointRefused, ResendRefused),
 )
 _LOST: Final = (
     *(asyncpg.PostgresConnectionError, asyncpg.AdminShutdownError, asyncpg.CrashShutdownError),

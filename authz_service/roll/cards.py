@@ -14,6 +14,7 @@ from authz_service.roll.due import settled
 from authz_service.roll.leaving import replace_cards
 from authz_service.roll.opened import Roll, opened_roll
 from authz_service.roll.orders import Change, ChangeKind, Effects, Order, RollRefused, require_text
+from authz_service.roll.told import told_of_card, told_of_new_card
 from authz_service.vocabulary import BeneficiaryId, BeneficiaryStatus, CardId, CardStatus, Chance, luhn_is_valid
 
 MAY_BECOME: Final[Mapping[CardStatus, frozenset[CardStatus]]] = {
@@ -70,6 +71,7 @@ async def new_card(
         replaced = await replace_cards(roll, beneficiary_id)
         card_id, status = await issue(roll, beneficiary_id, card, keys, expires_on)
         effects = Effects(card_id=card_id, card_status=status, cards_replaced=replaced)
+        await roll.tell(*told_of_new_card(beneficiary_id, effects))
         return await roll.keep(ChangeKind.CARD, beneficiary_id, at, order, effects)
 
 
@@ -96,6 +98,7 @@ async def set_card_status(
         if status is CardStatus.ACTIVE and family.status is BeneficiaryStatus.REMOVED:
             raise RollRefused(f"{card_id} is of {family.beneficiary_id}, which is removed.")
         await connection.execute(_SET_STATUS, programme_id, card_id, status)
+        await roll.tell(told_of_card(family.beneficiary_id, card_id, status))
         effects = Effects(card_id=card_id, card_status=status)
         return await roll.keep(ChangeKind.CARD, family.beneficiary_id, at, order, effects)
 

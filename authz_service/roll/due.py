@@ -1,12 +1,14 @@
 """Changes whose day has come. Decisions follow them without this; here they are written, and their money moves."""
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
 from authz_service.database import Connection
 from authz_service.roll.leaving import leave
 from authz_service.roll.opened import LockedFamily, Roll, opened_roll
-from authz_service.roll.orders import RollRefused
+from authz_service.roll.orders import Effects, RollRefused
+from authz_service.roll.told import told_of_status
 from authz_service.vocabulary import BeneficiaryStatus, Chance
 
 _DUE: Final = """
@@ -58,7 +60,9 @@ async def _settle(roll: Roll, family: LockedFamily) -> None:
     if waiting is None:
         return
     await roll.write_status(family.beneficiary_id, waiting.status, None, family.merged_into)
+    effects = Effects()
     if waiting.status is BeneficiaryStatus.REMOVED:
         row = await roll.connection.fetchrow(_ORDER, roll.programme_id, family.beneficiary_id, waiting.at)
         actor, reason = (_NOBODY, _NO_REASON) if row is None else (row["actor"], row["reason"])
-        await leave(roll, family, reason=reason, actor=actor)
+        effects = replace(await leave(roll, family, reason=reason, actor=actor), survivor_id=family.merged_into)
+    await roll.tell(*told_of_status(waiting.status, family.beneficiary_id, waiting.at, effects))

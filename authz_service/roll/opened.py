@@ -13,8 +13,11 @@ from zoneinfo import ZoneInfo
 import asyncpg
 
 from authz_service.database import Connection, limit_waits
+from authz_service.events.kinds import Event
+from authz_service.events.outbox import publish
 from authz_service.requests import EARLIEST_YEAR
 from authz_service.roll.orders import Change, ChangeKind, Effects, Order, RollBusy, RollRefused, Waiting
+from authz_service.roll.told import told_of
 from authz_service.settings import settings_from_environment
 from authz_service.vocabulary import CHANCE_BYTES, BeneficiaryId, BeneficiaryStatus, Chance, CompanionId, new_id
 
@@ -129,7 +132,7 @@ class Roll:
     async def keep(
         self, kind: ChangeKind, beneficiary_id: BeneficiaryId, at: datetime, order: Order, effects: Effects
     ) -> Change:
-        """The change is on record, for good."""
+        """The change is on record, for good, and told."""
         change = Change(
             change_id=self.new_id("chg"),
             kind=kind,
@@ -141,7 +144,12 @@ class Roll:
         detail = effects.document()
         row = (self.programme_id, change.change_id, beneficiary_id, kind, at, order.reason, order.actor, detail)
         await self.connection.execute(_WRITE_CHANGE, *row, self.now)
+        await self.tell(*told_of(change))
         return change
+
+    async def tell(self, *events: Event) -> None:
+        """Other systems are told, if this transaction is committed."""
+        await publish(self.connection, self.programme_id, *events, at=self.now, chance=self.chance)
 
 
 @asynccontextmanager

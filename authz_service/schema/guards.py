@@ -39,6 +39,11 @@ ENDED_ONCE = {
     ),
 }
 """Rows that are kept like the immutable ones, but may be ended once: the column that ends them, and what stays."""
+REMOVABLE = {
+    "event": "programme_id, event_id, position, type, occurred_at, data, recorded_at",
+    "event_attempt": "programme_id, endpoint_id, number, attempt, attempted_at, duration_ms, outcome, status, error",
+}
+"""Rows that are never changed, and removed once they are old: the books keep what they tell of."""
 REFERENCE_TABLES = (
     "programme",
     "month_cap",
@@ -154,6 +159,15 @@ def guards() -> list[str]:
                 " FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()"
             ),
         ]
+    for table, columns in REMOVABLE.items():
+        statements.append(
+            f"CREATE TRIGGER {table}_is_immutable BEFORE UPDATE OF {columns} ON {table}"
+            " FOR EACH ROW EXECUTE FUNCTION refuse_change()"
+        )
+    statements.append(
+        "CREATE TRIGGER event_is_numbered_once BEFORE UPDATE ON event"
+        " FOR EACH ROW WHEN (OLD.number IS NOT NULL) EXECUTE FUNCTION refuse_change()"
+    )
     for table in REFERENCE_TABLES:
         for operation, rows in _ROWS_AFTER.items():
             statements.append(

@@ -147,6 +147,11 @@ office_order = Table(
         "exception_approved",
         "dispute_opened",
         "dispute_answered",
+        "endpoint_added",
+        "endpoint_key_added",
+        "endpoint_disabled",
+        "endpoint_enabled",
+        "events_resent",
     ),
 )
 

@@ -12,6 +12,8 @@ import asyncpg
 
 from authz_service.clock import Clock
 from authz_service.database import Connection
+from authz_service.events.kinds import MerchantAccountChanged
+from authz_service.events.outbox import publish
 from authz_service.ledger.entries import alone_with
 from authz_service.orders import OrderKind, keep_order
 from authz_service.settings import Settings
@@ -111,6 +113,8 @@ async def approve_account(
         _require_approvable(row, account_ref, actor)
         await connection.execute(_APPROVE, programme_id, account_ref, now, actor.strip())
         merchant_id = MerchantId(row["merchant_id"]) if row else MerchantId("")
+        event = MerchantAccountChanged(merchant_id=merchant_id, account_ref=account_ref)
+        await publish(connection, programme_id, event, at=now, chance=chance)
         detail = {"account_ref": account_ref, "merchant_id": merchant_id}
         kind = OrderKind.ACCOUNT_APPROVED
         await keep_order(connection, programme_id, kind, actor=actor, now=now, chance=chance, detail=detail)

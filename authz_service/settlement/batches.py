@@ -17,6 +17,7 @@ import asyncpg
 
 from authz_service.clock import Clock
 from authz_service.database import Connection
+from authz_service.events.outbox import publish
 from authz_service.ledger.entries import alone_with, enter
 from authz_service.ledger.postings import Transfer, payout
 from authz_service.orders import OrderKind, keep_order
@@ -25,6 +26,7 @@ from authz_service.settlement.canonical import Totals, head_line, item_line
 from authz_service.settlement.cut_offs import Schedule
 from authz_service.settlement.membership import nets, take
 from authz_service.settlement.positions import Account, Instruction, Position, sum_of
+from authz_service.settlement.told import told_of_batch
 from authz_service.vocabulary import (
     CHANCE_BYTES,
     BatchId,
@@ -137,6 +139,8 @@ async def close_batch(
             detail = {"batch_id": batch_id, "number": number, **asdict(totals)}
             kind = OrderKind.BATCH_CLOSED
             await keep_order(connection, programme_id, kind, actor=actor, now=now, chance=chance, detail=detail)
+        told = told_of_batch(batch_id, number, at, totals, instructions, hashed.digest())
+        await publish(connection, programme_id, *told, at=now, chance=chance)
     return ClosedBatch(batch_id=batch_id, now=True)
 
 

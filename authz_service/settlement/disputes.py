@@ -11,6 +11,8 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from authz_service.database import Connection
+from authz_service.events.kinds import DisputeAnswered, DisputeOpened
+from authz_service.events.outbox import publish
 from authz_service.orders import OrderKind, keep_order
 from authz_service.settlement.working_days import DisputeClocks
 from authz_service.vocabulary import CHANCE_BYTES, Chance, ProgrammeId, new_id
@@ -113,6 +115,10 @@ async def open_dispute(
         row = (opened.dispute_id, authorisation_id, now, actor.strip(), reason, opened.answer_due_at)
         if await connection.execute(_OPEN, programme_id, *row) != "INSERT 0 1":
             raise DisputeRefused("A dispute of this purchase was opened meanwhile; nothing was changed.")
+        event = DisputeOpened(
+            dispute_id=opened.dispute_id, authorization_id=authorisation_id, answer_due_at=opened.answer_due_at
+        )
+        await publish(connection, programme_id, event, at=now, chance=chance)
         await keep_order(
             connection,
             programme_id,
@@ -141,6 +147,7 @@ async def answer_dispute(
     async with connection.transaction():
         if await connection.execute(_ANSWER, programme_id, dispute_id, now, actor.strip(), answer) != "UPDATE 1":
             raise DisputeRefused(f"{dispute_id} is no dispute that waits for an answer.")
+        await publish(connection, programme_id, DisputeAnswered(dispute_id=dispute_id), at=now, chance=chance)
         await keep_order(
             connection,
             programme_id,

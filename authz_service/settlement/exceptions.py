@@ -11,8 +11,11 @@ from enum import StrEnum
 from typing import Final
 
 from authz_service.database import Connection
+from authz_service.events.kinds import ExceptionResolved
+from authz_service.events.outbox import publish
 from authz_service.orders import OrderKind, keep_order
 from authz_service.settlement.findings import Finding, State
+from authz_service.settlement.told import told_of_exception
 from authz_service.vocabulary import CHANCE_BYTES, Chance, ProgrammeId, new_id, several
 
 _KNOWN: Final = """
@@ -49,6 +52,7 @@ _APPROVE: Final = """
 -- The second pair of eyes: not the first one's.
 UPDATE reconciliation_exception SET approved_by = $4, closed_at = $3
  WHERE programme_id = $1 AND exception_id = $2 AND closed_at IS NULL AND lower(resolved_by) <> lower($4)
+RETURNING outcome
 """
 _OPEN: Final = """
 SELECT count(*) AS exceptions, min(since_on) AS since_on
@@ -116,9 +120,15 @@ async def queue(
     rows = await connection.fetch(_KNOWN, programme_id)
     known = {(row["kind"], row["subject"], row["ours_rupiah"], row["theirs_rupiah"]): row for row in rows}
     new = [found[key] for key in sorted(found.keys() - known.keys(), key=str)]
-    await connection.executemany(_RAISE, [_row(programme_id, each, now, chance) for each in new])
+    ids = [new_id("exc", now, chance(CHANCE_BYTES)) for _ in new]
+    await connection.executemany(_RAISE, [_row(programme_id, *each, now) for each in zip(ids, new, strict=True)])
     over = [row["exception_id"] for key, row in known.items() if row["is_open"] and key not in found]
     await connection.execute(_EXPLAINED, programme_id, over, now)
+    told = [
+        *(told_of_exception(*each) for each in zip(ids, new, strict=True)),
+        *(ExceptionResolved(exception_id=each, closed_by="statement", outcome=None) for each in over),
+    ]
+    await publish(connection, programme_id, *told, at=now, chance=chance)
     still = await connection.fetchrow(_OPEN, programme_id)
     return Queued(raised=len(new), explained=len(over), open=still["exceptions"] if still else 0)
 
@@ -182,10 +192,13 @@ async def approve(
     """All of them are closed as somebody else has said. No money moves by that."""
     async with connection.transaction():
         for exception_id in named:
-            if await connection.execute(_APPROVE, programme_id, exception_id, now, actor.strip()) != "UPDATE 1":
+            outcome = await connection.fetchval(_APPROVE, programme_id, exception_id, now, actor.strip())
+            if outcome is None:
                 raise ExceptionRefused(
                     f"{exception_id} is no open exception that somebody else has resolved; nothing was changed."
                 )
+            event = ExceptionResolved(exception_id=exception_id, closed_by="two_people", outcome=outcome)
+            await publish(connection, programme_id, event, at=now, chance=chance)
         kind, detail = OrderKind.EXCEPTION_APPROVED, {"exceptions": list(named)}
         await keep_order(connection, programme_id, kind, actor=actor, now=now, chance=chance, detail=detail)
 
@@ -207,6 +220,6 @@ def _key(finding: Finding) -> _Key:
     return (finding.state.value, finding.subject, finding.ours_rupiah, finding.theirs_rupiah)
 
 
-def _row(programme_id: ProgrammeId, each: Finding, now: datetime, chance: Chance) -> tuple[object, ...]:
+def _row(programme_id: ProgrammeId, exception_id: str, each: Finding, now: datetime) -> tuple[object, ...]:
     what = (each.state, each.reference, each.subject, each.ours_rupiah, each.theirs_rupiah, each.since_on)
-    return (programme_id, new_id("exc", now, chance(CHANCE_BYTES)), *what, now, each.detail, each.proposal)
+    return (programme_id, exception_id, *what, now, each.detail, each.proposal)

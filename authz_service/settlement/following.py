@@ -15,6 +15,8 @@ import asyncpg
 
 from authz_service.clock import Clock
 from authz_service.database import Connection
+from authz_service.events.kinds import ProgrammeFunded
+from authz_service.events.outbox import publish
 from authz_service.ledger.bookings import book
 from authz_service.ledger.entries import alone_with
 from authz_service.ledger.postings import funded
@@ -22,6 +24,7 @@ from authz_service.settings import Settings
 from authz_service.settlement import instructions
 from authz_service.settlement.instructions import PayoutEvent, Source, fail_payout, return_payout, settle_payout
 from authz_service.settlement.notice import Parked, Standing, Told, next_step
+from authz_service.settlement.told import told_of_parked
 from authz_service.vocabulary import CHANCE_BYTES, Chance, ProgrammeId, TransferId, new_id
 
 _WAITING: Final = """
@@ -45,7 +48,7 @@ SELECT n.reference
 """
 _TOLD: Final = """
 -- All that was ever told of a reference, the earliest first, and what became of it.
-SELECT n.notice_id, n.partner_id, n.bank_reference, n.status, n.amount_rupiah, s.standing
+SELECT n.notice_id, n.partner_id, n.bank_reference, n.status, n.amount_rupiah, s.standing, s.reason
   FROM bank_notice n
   JOIN notice_standing s USING (programme_id, notice_id)
  WHERE n.programme_id = $1 AND n.reference = $2
@@ -126,6 +129,8 @@ async def _follow(
         reasons = [NotOurs.REFERENCE_UNKNOWN] * len(notices)
     ids = [row["notice_id"] for row in notices]
     await connection.execute(_LOOKED_AT, programme_id, ids, reasons, now)
+    told = told_of_parked(notices, reasons, reference if instruction is not None else None)
+    await publish(connection, programme_id, *told, at=now, chance=chance)
 
 
 async def _follow_payout(
@@ -192,6 +197,8 @@ async def _follow_funding(
     if has_come and not funding["has_come"]:
         transfer_id = TransferId(new_id("trf", now, chance(CHANCE_BYTES)))
         await book(connection, programme_id, funded(transfer_id, funding["amount_rupiah"], now, reference))
+        event = ProgrammeFunded(transfer_id=transfer_id, reference=reference, amount=funding["amount_rupiah"])
+        await publish(connection, programme_id, event, at=now, chance=chance)
     return reasons
 
 

@@ -13,6 +13,8 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from authz_service.database import Connection
+from authz_service.events.kinds import NoticeResolved
+from authz_service.events.outbox import publish
 from authz_service.orders import OrderKind, keep_order
 from authz_service.settlement.notice import Notice
 from authz_service.settlement.partners import Partner
@@ -179,6 +181,7 @@ async def approve(
         done = await connection.execute(_APPROVE, programme_id, notice_id, now, actor)
         if done != "UPDATE 1":
             raise InboxRefused(f"{notice_id} is not a parked notice that somebody else has resolved.")
+        await publish(connection, programme_id, NoticeResolved(notice_id=notice_id), at=now, chance=chance)
         await keep_order(
             connection,
             programme_id,

@@ -17,6 +17,8 @@ from enum import StrEnum
 from typing import Final
 
 from authz_service.database import Connection
+from authz_service.events.kinds import PayoutFailed, PayoutReleased, PayoutReturned, PayoutSettled
+from authz_service.events.outbox import publish
 from authz_service.ledger.bookings import book
 from authz_service.ledger.postings import Transfer, payout_failed, payout_returned, payout_settled
 from authz_service.vocabulary import (
@@ -113,6 +115,12 @@ _SAID: Final = {
     PayoutEvent.RETURNED: "came back",
     PayoutEvent.RELEASED: "was released for the next batch",
 }
+_TOLD_AS: Final = {
+    PayoutEvent.SETTLED: PayoutSettled,
+    PayoutEvent.FAILED: PayoutFailed,
+    PayoutEvent.RETURNED: PayoutReturned,
+    PayoutEvent.RELEASED: PayoutReleased,
+}
 Posting = Callable[[TransferId, MerchantId, int, str, datetime], Transfer]
 
 
@@ -180,6 +188,14 @@ async def _step(
     # It is known of nobody else, and follows what is known. After this point the step must succeed.
     what = (event, told.at, told.source, told.bank_reference, told.actor, told.reason)
     await connection.execute(_KEEP, programme_id, instruction_id, *what)
+    event_of_it = _TOLD_AS[event](
+        instruction_id=instruction_id,
+        batch_id=applied.batch_id,
+        merchant_id=merchant_id,
+        amount=applied.amount_rupiah,
+        source=told.source,
+    )
+    await publish(connection, programme_id, event_of_it, at=told.at, chance=chance)
     if posting is not None:
         transfer_id = TransferId(new_id("trf", told.at, chance(CHANCE_BYTES)))
         transfer = posting(transfer_id, merchant_id, row["amount_rupiah"], instruction_id, told.at)

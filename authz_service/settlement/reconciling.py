@@ -12,6 +12,8 @@ import asyncpg
 
 from authz_service.clock import Clock
 from authz_service.database import Connection
+from authz_service.events.kinds import ProgrammeFunded
+from authz_service.events.outbox import publish
 from authz_service.ledger.bookings import book
 from authz_service.ledger.entries import alone_with
 from authz_service.ledger.postings import funded
@@ -189,6 +191,8 @@ async def _follow(
             transfer_id = TransferId(new_id("trf", now, chance(CHANCE_BYTES)))
             transfer = funded(transfer_id, finding.ours_rupiah or 0, now, finding.reference)
             await book(connection, programme_id, transfer)
+            event = ProgrammeFunded(transfer_id=transfer_id, reference=finding.reference, amount=transfer.amount_rupiah)
+            await publish(connection, programme_id, event, at=now, chance=chance)
             continue
         # What left is the bank's word for the payment; what came back, for its return.
         wanted = -1 if step is Step.SETTLE else 1

@@ -9,6 +9,8 @@ import asyncpg
 
 from authz_service.clock import Clock
 from authz_service.database import Connection
+from authz_service.events.kinds import PurchaseFreed, PurchaseHeldBack
+from authz_service.events.outbox import publish
 from authz_service.ledger.entries import alone_with
 from authz_service.orders import OrderKind, keep_order, require_reason
 from authz_service.settings import Settings
@@ -61,6 +63,8 @@ async def wait(
             raise WaitRefused(f"Nothing of {authorisation_id} is left to wait: all of it is in a batch, or given back.")
         now = clock.at(await connection.fetchval("SELECT clock_timestamp()"))
         await connection.execute(_FLAG, programme_id, authorisation_id, now, actor.strip(), reason)
+        event = PurchaseHeldBack(authorization_id=authorisation_id)
+        await publish(connection, programme_id, event, at=now, chance=chance)
         await keep_order(
             connection,
             programme_id,
@@ -92,6 +96,8 @@ async def unwait(
             raise WaitRefused(f"{authorisation_id} does not wait.")
         now = clock.at(await connection.fetchval("SELECT clock_timestamp()"))
         await connection.execute(_RELEASE, programme_id, authorisation_id, now, actor.strip(), reason)
+        event = PurchaseFreed(authorization_id=authorisation_id)
+        await publish(connection, programme_id, event, at=now, chance=chance)
         await keep_order(
             connection,
             programme_id,

@@ -1,0 +1,136 @@
+"""The task that numbers events and sends them, in every process; endpoints are shared out by claims."""
+
+import asyncio
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Final
+
+import structlog
+from aiohttp import ClientSession
+
+from authz_service.clock import Clock, monotonic_seconds
+from authz_service.database import OfficePool
+from authz_service.events.deliveries import Claimed, claim_endpoints, keep_attempt, next_due, release
+from authz_service.events.numbering import number_events, programmes_with_work
+from authz_service.events.retention import remove_old
+from authz_service.events.schedule import Outcome
+from authz_service.events.sending import open_session, send
+from authz_service.events.signature import signed_headers
+from authz_service.keys import Keys
+from authz_service.metrics import ALERTS, EVENT_ATTEMPTS, EVENTS_WAITING, EVENTS_WAITING_SECONDS
+from authz_service.settings import Settings
+from authz_service.vocabulary import Chance
+
+log = structlog.get_logger()
+_WAITING: Final = """
+-- What is due or will be, at endpoints that are enabled, and since when the oldest of it is known.
+SELECT n.programme_id, count(d.number) AS deliveries,
+       coalesce(extract(epoch FROM clock_timestamp() - min(e.recorded_at)), 0)::float8 AS seconds
+  FROM event_endpoint n
+  LEFT JOIN event_delivery d ON d.programme_id = n.programme_id AND d.endpoint_id = n.endpoint_id
+                            AND d.state = 'pending' AND n.disabled_at IS NULL
+  LEFT JOIN event e ON e.programme_id = d.programme_id AND e.number = d.number
+ GROUP BY n.programme_id
+"""
+_TOKEN_BYTES: Final = 8
+_CHANCE_BYTES: Final = 2
+
+
+@dataclass(slots=True, kw_only=True)
+class Dispatcher:
+    """One event at a time to each endpoint that it has claimed, and to several endpoints at once."""
+
+    settings: Settings
+    pool: OfficePool
+    keys: Keys
+    clock: Clock
+    chance: Chance
+    _sending: "dict[asyncio.Task[None], Claimed]" = field(default_factory=dict)
+    _stops: bool = False
+    _looked_at: float = float("-inf")
+
+    async def dispatch_for_ever(self) -> None:
+        """Until it is cancelled. Attempts that are under way then have `shutdown_seconds` to end and be kept."""
+        async with open_session(self.settings) as session:
+            try:
+                while True:
+                    await self.round(session)
+                    await asyncio.sleep(self.settings.event_seconds)
+            finally:
+                self._stops = True
+                if self._sending:
+                    _, late = await asyncio.wait(self._sending, timeout=self.settings.shutdown_seconds)
+                    for task in late:
+                        task.cancel()
+
+    async def round(self, session: ClientSession) -> None:
+        """Committed events are numbered, and endpoints that have something due are being sent to."""
+        try:
+            await self._number()
+            await self._claim(session)
+            await self._look()
+        except Exception as fault:  # noqa: BLE001  (this loop must outlive whatever goes wrong in one round)
+            log.warning("events_not_dispatched", error=type(fault).__name__)
+
+    async def all_sent(self) -> None:
+        """Nothing that this process has claimed is under way any more."""
+        while self._sending:
+            await asyncio.wait(self._sending)
+
+    async def _number(self) -> None:
+        async with self.pool.lent() as connection:
+            programmes = await programmes_with_work(connection)
+        for programme_id in programmes:
+            more = True
+            while more:
+                async with self.pool.lent() as connection:
+                    more = await number_events(connection, self.settings, programme_id, self.clock)
+
+    async def _claim(self, session: ClientSession) -> None:
+        room = self.settings.event_endpoints_at_once - len(self._sending)
+        if room <= 0:
+            return
+        async with self.pool.lent() as connection:
+            claimed = await claim_endpoints(connection, self.settings, self.chance(_TOKEN_BYTES).hex(), room)
+        for each in claimed:
+            task = asyncio.create_task(self._send_to(session, each))
+            self._sending[task] = each
+            task.add_done_callback(self._sending.pop)
+
+    async def _send_to(self, session: ClientSession, claimed: Claimed) -> None:
+        """Whatever is due at the endpoint is sent, until it fails, nothing is due, or the service stops."""
+        try:
+            while not self._stops:
+                async with self.pool.lent() as connection:
+                    due = await next_due(connection, self.settings, claimed)
+                if due is None:
+                    break
+                keys = [self.keys.event_secret(claimed.endpoint_id, number) for number in due.secret_numbers]
+                headers = signed_headers(due.event_id, due.now, due.body, keys)
+                sent = await send(session, self.settings, due.url, headers, due.body, due.now)
+                EVENT_ATTEMPTS.labels(sent.outcome).inc()
+                chance = int.from_bytes(self.chance(_CHANCE_BYTES)) / 2 ** (8 * _CHANCE_BYTES)
+                async with self.pool.lent() as connection:
+                    because = await keep_attempt(connection, self.settings, claimed, due, sent, chance)
+                if because is not None:
+                    ALERTS.labels("event_endpoint_disabled").inc()
+                    log.error("event_endpoint_disabled", endpoint=claimed.endpoint_id, because=because)
+                if sent.outcome is not Outcome.DELIVERED:
+                    break
+            async with self.pool.lent() as connection:
+                await release(connection, claimed)
+        except Exception as fault:  # noqa: BLE001  (the claim ends by itself, and the event is sent again)
+            log.warning("events_not_sent", endpoint=claimed.endpoint_id, error=type(fault).__name__)
+
+    async def _look(self) -> None:
+        """As often as the sweeper looks: how much waits, and what is old goes."""
+        if monotonic_seconds() - self._looked_at < self.settings.sweep_seconds:
+            return
+        self._looked_at = monotonic_seconds()
+        async with self.pool.lent() as connection:
+            for row in await connection.fetch(_WAITING):
+                EVENTS_WAITING.labels(row["programme_id"]).set(row["deliveries"])
+                EVENTS_WAITING_SECONDS.labels(row["programme_id"]).set(row["seconds"])
+        async with self.pool.lent() as connection:
+            age, limit = timedelta(days=self.settings.event_retention_days), self.settings.events_in_a_round
+            await remove_old(connection, older_than=age, limit=limit)

@@ -25,6 +25,7 @@ from authz_service.ledger.postings import Transfer, left_over, returned_to_the_s
 from authz_service.orders import OrderKind, keep_order
 from authz_service.settings import Settings
 from authz_service.settlement.exceptions import open_exceptions
+from authz_service.settlement.inbox import open_notices
 from authz_service.settlement.unsettled import what_is_unsettled
 from authz_service.vocabulary import (
     CHANCE_BYTES,
@@ -133,6 +134,7 @@ async def what_is_open(connection: Connection, programme_id: ProgrammeId, now: d
     reasons = [f"It runs until {_at(programme['ends_at'], zone)}."] if now < programme["ends_at"] else []
     reasons += _about_holds(await connection.fetchrow(_HOLDS, programme_id, now), zone)
     reasons += await what_is_unsettled(connection, programme_id)
+    reasons += await open_notices(connection, programme_id)
     reasons += await open_exceptions(connection, programme_id)
     reasons += _about_families(await connection.fetchrow(_FAMILIES, programme_id), zone)
     return reasons

@@ -8,9 +8,12 @@ from typing import Any
 import orjson
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from authz_service.database import Connection
 from authz_service.keys import Keys
 from authz_service.settlement.following import follow
-from authz_service.settlement.partners import SignatureStyle, add_key, add_partner
+from authz_service.settlement.inbox import Received, receive
+from authz_service.settlement.notice import read_notice
+from authz_service.settlement.partners import Partner, SignatureStyle, add_key, add_partner
 from authz_service.settlement.signature import signed_with_key, signed_with_secret, text_of_token_request, text_to_sign
 from authz_service.vocabulary import ProgrammeId
 from tests.world import PROGRAMME, Reply, World
@@ -102,6 +105,32 @@ async def a_bank(world: World, style: SignatureStyle, partner_id: str = "BANKALT
     if style is SignatureStyle.WITH_TOKEN:
         bank.token = (await bank.fetch_token())["accessToken"]
     return bank
+
+
+async def kept_notice(
+    world: World, reference: str, told: str, amount: int, *, connection: "Connection | None" = None
+) -> Received:
+    """The bank's notice is kept, as by another process: nobody here is told that it came."""
+    partner = Partner(
+        programme_id=SAMARINDA,
+        partner_id="BANKALTIMTARA",
+        label="Bank",
+        signature=SignatureStyle.WITHOUT_TOKEN,
+        signs_the_query=True,
+        zone="Asia/Makassar",
+        secret_numbers=(),
+        public_keys=(),
+    )
+    body = a_notice(reference, told, amount)
+    return await receive(
+        connection or world.database,
+        partner,
+        read_notice(body),
+        external_id=world.fresh_key(),
+        body=body,
+        now=world.now,
+        chance=os.urandom,
+    )
 
 
 async def followed(world: World) -> None:

@@ -64,11 +64,12 @@ SELECT i.amount_rupiah, p.closed_at IS NOT NULL AS programme_is_closed,
 """
 _FUNDING: Final = """
 -- Money that the sponsor has announced under a reference, and whether it has come.
-SELECT f.amount_rupiah,
+SELECT f.amount_rupiah, p.closed_at IS NOT NULL AS programme_is_closed,
        EXISTS (SELECT FROM transfer t
                 WHERE t.programme_id = $1 AND t.kind = 'fund' AND t.authorisation_id IS NULL
                   AND t.reason = $2) AS has_come
   FROM expected_funding f
+  JOIN programme p USING (programme_id)
  WHERE f.programme_id = $1 AND f.reference = $2
 """
 _LOOKED_AT: Final = """
@@ -195,6 +196,8 @@ async def _follow_funding(
         Told(row["status"]) is Told.SUCCESS for row, why in zip(notices, reasons, strict=True) if why is None
     )
     if has_come and not funding["has_come"]:
+        if funding["programme_is_closed"]:
+            return [NotOurs.PROGRAMME_CLOSED] * len(notices)
         transfer_id = TransferId(new_id("trf", now, chance(CHANCE_BYTES)))
         await book(connection, programme_id, funded(transfer_id, funding["amount_rupiah"], now, reference))
         event = ProgrammeFunded(transfer_id=transfer_id, reference=reference, amount=funding["amount_rupiah"])

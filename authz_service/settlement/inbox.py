@@ -19,7 +19,7 @@ from authz_service.orders import OrderKind, keep_order
 from authz_service.settlement.notice import Notice
 from authz_service.settlement.partners import Partner
 from authz_service.settlement.signature import minified
-from authz_service.vocabulary import CHANCE_BYTES, Chance, ProgrammeId, new_id
+from authz_service.vocabulary import CHANCE_BYTES, Chance, ProgrammeId, new_id, several
 
 _RECEIVE: Final = """
 -- Kept, and new; nothing at all where one with its X-EXTERNAL-ID came from that bank on that day.
@@ -54,6 +54,15 @@ _APPROVE: Final = """
 -- The second pair of eyes: not the first one's.
 UPDATE notice_standing SET standing = 'resolved', approved_at = $3, approved_by = $4
  WHERE programme_id = $1 AND notice_id = $2 AND standing = 'parked' AND resolved_by <> $4
+"""
+_OPEN: Final = """
+-- Notices that are not at their end: nobody has looked at them yet, or they wait for people.
+SELECT count(*) FILTER (WHERE s.standing = 'new') AS new, count(*) FILTER (WHERE s.standing = 'parked') AS parked,
+       min(n.received_at AT TIME ZONE p.zone) FILTER (WHERE s.standing = 'parked') AS parked_since
+  FROM notice_standing s
+  JOIN bank_notice n USING (programme_id, notice_id)
+  JOIN programme p USING (programme_id)
+ WHERE s.programme_id = $1 AND s.standing IN ('new', 'parked')
 """
 REASON_LIMIT: Final = 200
 
@@ -191,3 +200,21 @@ async def approve(
             chance=chance,
             detail={"notice_id": notice_id},
         )
+
+
+async def open_notices(connection: Connection, programme_id: ProgrammeId) -> list[str]:
+    """Why a programme cannot be closed, a sentence each; none where all that was told is followed or resolved."""
+    row = await connection.fetchrow(_OPEN, programme_id)
+    reasons = []
+    if row is not None and row["new"]:
+        reasons.append(
+            f"Not followed: {several(row['new'], 'notice')} of the bank that came just now; a service that runs follows"
+            " them within seconds: try again."
+        )
+    if row is not None and row["parked"]:
+        reasons.append(
+            f"Parked: {several(row['parked'], 'notice')} of the bank, the first of {row['parked_since']:%-d %B %Y};"
+            " `authz inbox list --parked` shows why. Say with `authz inbox resolve` what becomes of each, and somebody"
+            " else approves it with `authz inbox approve`."
+        )
+    return reasons

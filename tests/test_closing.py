@@ -427,8 +427,8 @@ async def ended(
                     card_number=card.card_number, amount=100_000, capture=True, key=f"sale-{n}", till=till
                 )
                 sales.append(Sold(f"sale-{n}", reply["id"], till, card))
-            # The tests go on at LONG_AFTER, and nothing in a closed programme may be dated after its close: however slow
-            # this machine is, its shops were paid before.
+            # The tests go on at LONG_AFTER, and nothing in a closed programme may be dated after its close: however
+            # slow this machine is, its shops were paid before.
             world.at(PAID)
             await settled(world)
             database = await world.database.fetchval("SELECT current_database()")

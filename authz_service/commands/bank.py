@@ -7,9 +7,9 @@ from typing import Annotated, Final
 from zoneinfo import ZoneInfo
 
 import typer
-from rich.table import Table
 
 from authz_service.commands.place import Actor, console, done, say, shown
+from authz_service.commands.tables import print_table
 from authz_service.database import Connection
 from authz_service.keys import Keys
 from authz_service.settings import Settings
@@ -124,12 +124,12 @@ def show_command(*, programme: _Programme = None) -> None:
         return list(await listed(connection, programme_id)), ZoneInfo(await connection.fetchval(_ZONE, programme_id))
 
     keys, zone = done(programme, work)
-    table = Table("partner", "label", "signs", "key", "from", "until", box=None)
+    rows = []
     for each in keys:
         name = f"{each.kind} {each.number}" if each.kind else "none"
         times = (shown(each.valid_from, zone), shown(each.valid_until, zone))
-        table.add_row(each.partner_id, each.label, each.signature, name, *times)
-    console.print(table)
+        rows.append((each.partner_id, each.label, each.signature, name, *times))
+    print_table(console, ("partner", "label", "signs", "key", "from", "until"), rows)
 
 
 @bank.command("expect")
@@ -165,14 +165,14 @@ def list_command(
         return list(found), ZoneInfo(await connection.fetchval(_ZONE, programme_id))
 
     kept, zone = done(programme, work)
-    table = Table("notice", "received", "bank", "reference", "tells", "amount", "books", box=None)
+    rows = []
     for each in kept:
         became = f"{each.standing}: {each.reason}" if each.reason else str(each.standing)
         if each.resolution:
             became += f"; {each.resolved_by}: {each.resolution}"
-        row = (each.partner_id, each.reference, each.status, in_rupiah(each.amount_rupiah), became)
-        table.add_row(each.notice_id, shown(each.received_at, zone), *row)
-    console.print(table)
+        what = (each.partner_id, each.reference, each.status, in_rupiah(each.amount_rupiah), became)
+        rows.append((each.notice_id, shown(each.received_at, zone), *what))
+    print_table(console, ("notice", "received", "bank", "reference", "tells", "amount", "books"), rows)
 
 
 @inbox.command("resolve")

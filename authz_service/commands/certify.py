@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Annotated, Final
 
 import typer
-from rich.table import Table
 
 from authz_service.clock import clock_from
 from authz_service.commands.place import console, refusals
+from authz_service.commands.tables import print_table
 from authz_service.settlement.partners import SignatureStyle
 
 certify: Final = typer.Typer(no_args_is_help=True, help="The checklist of a bank's engineer, asked of a service.")
@@ -63,14 +63,14 @@ async def _certified(
     from authz_service.simulation.line import Line  # noqa: PLC0415
 
     identity, (reference, amount, waits) = identity_from(*who), what
-    table, failed, left_out = Table("", "point", "must be", "came", "", box=None), 0, 0
+    rows, failed, left_out = [], 0, 0
     async with Line(identity, base_url, clock_from(clock_file)) as line:
         async for each in asked(line, reference=reference, amount_rupiah=amount, waits_for_expiry=waits):
             failed, left_out = failed + (each.wrong is not None), left_out + each.left_out
             mark = "-" if each.left_out else "✗" if each.wrong else "✓"
             why = "not asked: --wait-for-expiry" if each.left_out else each.wrong or ""
-            table.add_row(mark, each.point.title, each.point.code, each.came, why)
-    console.print(table)
-    asked_points = table.row_count - left_out
+            rows.append((mark, each.point.title, each.point.code, each.came, why))
+    print_table(console, ("", "point", "must be", "came", ""), rows)
+    asked_points = len(rows) - left_out
     console.print(f"{asked_points - failed} of {asked_points} points are as they must be ({identity.style}).")
     return not failed

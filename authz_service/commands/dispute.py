@@ -6,10 +6,9 @@ from typing import Annotated, Final
 from zoneinfo import ZoneInfo
 
 import typer
-from rich.table import Table
-from rich.text import Text
 
 from authz_service.commands.place import Actor, console, done, say, shown
+from authz_service.commands.tables import print_table
 from authz_service.database import Connection
 from authz_service.settings import Settings
 from authz_service.settlement.disputes import Dispute, Opened, answer_dispute, disputes, open_dispute
@@ -75,10 +74,10 @@ def list_command(
         return list(found), ZoneInfo(await connection.fetchval(_ZONE, programme_id)), now
 
     found, zone, now = done(programme, work)
-    table = Table("dispute", "purchase", "status", "claimed", "answer before", "claim", "answer", box=None)
+    rows = []
     for each in found:
         times = (shown(each.claimed_at, zone), shown(each.answer_due_at, zone))
         said = (f"{each.claimed_by}: {each.reason}", f"{each.answered_by}: {each.answer}" if each.answer else "")
-        cells = (each.dispute_id, each.authorisation_id, each.status(now), *times, *said)
-        table.add_row(*(Text(cell) for cell in cells))
-    console.print(table)
+        rows.append((each.dispute_id, each.authorisation_id, each.status(now), *times, *said))
+    columns = ("dispute", "purchase", "status", "claimed", "answer before", "claim", "answer")
+    print_table(console, columns, rows)

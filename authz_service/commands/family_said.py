@@ -5,8 +5,8 @@ from typing import assert_never
 from zoneinfo import ZoneInfo
 
 from rich.console import Console
-from rich.table import Table
 
+from authz_service.commands.tables import print_table
 from authz_service.roll.orders import Change, ChangeKind, Effects
 from authz_service.roll.showing import FamilyShown
 from authz_service.vocabulary import in_rupiah
@@ -44,11 +44,11 @@ def family_said(beneficiary_id: str, shown: FamilyShown, console: Console) -> No
 
 
 def _changes(shown: FamilyShown, console: Console) -> None:
-    table = Table("what", "family", "effective", "recorded", "by", "why", box=None, pad_edge=False)
+    rows = []
     for row in shown.changes:
         times = (_local(row["effective_at"], shown.zone), _local(row["recorded_at"], shown.zone))
-        table.add_row(row["kind"], row["beneficiary_id"], *times, row["actor"], row["reason"])
-    console.print(table, markup=False, highlight=False, soft_wrap=True)
+        rows.append((row["kind"], row["beneficiary_id"], *times, row["actor"], row["reason"]))
+    print_table(console, ("what", "family", "effective", "recorded", "by", "why"), rows)
 
 
 def _what(change: Change, when: str) -> str:

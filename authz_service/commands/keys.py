@@ -7,10 +7,10 @@ from typing import Annotated, Final, TypeVar
 from zoneinfo import ZoneInfo
 
 import typer
-from rich.table import Table
 
 from authz_service.access import AccessRefused, Holder, IssuedKey, add_operator, issue, issued, revoke
 from authz_service.commands.place import Actor, at_the_desk, console, refusals, servers, shown
+from authz_service.commands.tables import print_table
 from authz_service.database import Connection
 from authz_service.keys import Keys
 from authz_service.settings import SANDBOX_ROOT_KEY, Settings
@@ -77,12 +77,12 @@ def list_command(*, programme: _Programme = None) -> None:
         return await issued(connection, programme_id), ZoneInfo(await connection.fetchval(_ZONE, programme_id))
 
     with refusals(), servers(sandbox=True) as settings:
-        table = Table("holder", "key", "issued", "revoked", box=None)
         listed, zone = asyncio.run(at_the_desk(settings, programme, work))
-        for each in listed:
-            times = (shown(each.created_at, zone), shown(each.revoked_at, zone))
-            table.add_row(str(each.holder), str(each.number), *times)
-        console.print(table)
+        rows = [
+            (str(each.holder), str(each.number), shown(each.created_at, zone), shown(each.revoked_at, zone))
+            for each in listed
+        ]
+        print_table(console, ("holder", "key", "issued", "revoked"), rows)
 
 
 @keys.command("revoke")

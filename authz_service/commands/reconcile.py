@@ -7,11 +7,10 @@ from typing import Annotated, Final
 from zoneinfo import ZoneInfo
 
 import typer
-from rich.table import Table
-from rich.text import Text
 
 from authz_service.clock import clock_from
 from authz_service.commands.place import Actor, console, done, refusals, say, settings_given
+from authz_service.commands.tables import print_table
 from authz_service.database import Connection
 from authz_service.settings import Settings
 from authz_service.settlement.exceptions import KeptException, Outcome, approve, listed, resolve
@@ -84,12 +83,11 @@ def list_command(
         return list(found), now.astimezone(zone).date()
 
     kept, today = done(programme, work)
-    table = Table("exception", "kind", "reference", "ours", "theirs", "days", "what is so", box=None)
+    rows = []
     for each in kept:
-        row = (each.exception_id, each.kind, each.reference, _rupiah(each.ours_rupiah), _rupiah(each.theirs_rupiah))
-        # What the bank's file says is text, and no markup.
-        table.add_row(*(Text(cell) for cell in (*row, str(each.age_days(today)), _so(each))))
-    console.print(table)
+        amounts = (_rupiah(each.ours_rupiah), _rupiah(each.theirs_rupiah))
+        rows.append((each.exception_id, each.kind, each.reference, *amounts, str(each.age_days(today)), _so(each)))
+    print_table(console, ("exception", "kind", "reference", "ours", "theirs", "days", "what is so"), rows)
 
 
 @exceptions.command("resolve")
@@ -141,11 +139,11 @@ def _layout(text: str, kind: Format) -> Layout:
 
 
 def _show(done: Reconciled) -> None:
-    table = Table("state", "number", "ours", "theirs", "oldest, days", box=None)
-    for each in sums_of(done.findings, done.today):
-        amounts = (in_rupiah(each.ours_rupiah), in_rupiah(each.theirs_rupiah))
-        table.add_row(each.state, str(each.count), *amounts, str(each.oldest_days))
-    console.print(table)
+    rows = [
+        (each.state, str(each.count), in_rupiah(each.ours_rupiah), in_rupiah(each.theirs_rupiah), str(each.oldest_days))
+        for each in sums_of(done.findings, done.today)
+    ]
+    print_table(console, ("state", "number", "ours", "theirs", "oldest, days"), rows)
     file = "was read before" if not done.statement.is_new else several(done.statement.new_lines, "new line")
     say(f"This statement: {file}; the books follow in {several(done.steps, 'step')}.")
     say(

@@ -1,19 +1,17 @@
 """`authz settlement`: batches, their papers, and flagged purchases that wait. `payouts.py` has payouts and accounts."""
 
 import os
-from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Final
 from zoneinfo import ZoneInfo
 
 import typer
-from rich import box
-from rich.table import Table
 
 from authz_service.clock import clock_from
 from authz_service.commands.payouts import accounts, payouts
 from authz_service.commands.place import Actor, Named, Office, console, done_in, now_of
+from authz_service.commands.tables import print_table
 from authz_service.ledger.entries import one_snapshot
 from authz_service.settings import Settings
 from authz_service.settlement.accounts import masked
@@ -91,8 +89,8 @@ def show_command(batch: BatchNamed, *, programme_id: Named = None) -> None:
         _say(f"Batch {found.number} ({found.batch_id}), cut-off {_at(found.cut_off_at, zone)}")
         _say(f"closed {_at(found.closed_at, zone)} by {found.closed_by}: {_sums(found)}")
         _say(f"hash {found.hash.hex()}")
-        console.print(_shops(shops))
-        console.print(_payouts(told))
+        print_table(console, _SHOPS, map(_shop, shops))
+        print_table(console, _PAYOUTS, map(_payout, told))
 
     done_in(programme_id, work)
 
@@ -183,32 +181,24 @@ def _standing(batch: Batch) -> str:
     return ", ".join(f"{number} {state}" for state, number in counts.items() if number) or "no payout"
 
 
-def _shops(shops: Sequence[ShopInBatch]) -> Table:
-    table = _table("shop", "brought", "captured", "refunded", "came back", "to be paid", "carried", "why")
-    for each in shops:
-        totals = each.totals
-        moved = (totals.brought_rupiah, totals.captured_rupiah, totals.refunded_rupiah, totals.returned_rupiah)
-        amounts = map(in_rupiah, (*moved, totals.instructed_rupiah, totals.carried_rupiah))
-        why = _WHY[each.carried_because] if each.carried_because is not None else ""
-        table.add_row(f"{each.name} ({each.merchant_id})", *amounts, why)
-    return table
+_SHOPS: Final = ("shop", "brought", "captured", "refunded", "came back", "to be paid", "carried", "why")
 
 
-def _payouts(told: Sequence[Payout]) -> Table:
-    table = _table("instruction", "shop", "bank", "account", "amount", "state", "bank's reference")
-    for each in told:
-        to = each.instruction
-        amount, account = in_rupiah(to.amount_rupiah), masked(to.account_number)
-        where = (to.instruction_id, to.merchant_id, to.bank_code, account)
-        table.add_row(*where, amount, each.state, each.bank_reference or "")
-    return table
+def _shop(each: ShopInBatch) -> tuple[str, ...]:
+    totals = each.totals
+    moved = (totals.brought_rupiah, totals.captured_rupiah, totals.refunded_rupiah, totals.returned_rupiah)
+    amounts = map(in_rupiah, (*moved, totals.instructed_rupiah, totals.carried_rupiah))
+    why = _WHY[each.carried_because] if each.carried_because is not None else ""
+    return (f"{each.name} ({each.merchant_id})", *amounts, why)
 
 
-def _table(*columns: str) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    for each in columns:
-        table.add_column(each, overflow="fold")
-    return table
+_PAYOUTS: Final = ("instruction", "shop", "bank", "account", "amount", "state", "bank's reference")
+
+
+def _payout(each: Payout) -> tuple[str, ...]:
+    to = each.instruction
+    where = (to.instruction_id, to.merchant_id, to.bank_code, masked(to.account_number))
+    return (*where, in_rupiah(to.amount_rupiah), each.state, each.bank_reference or "")
 
 
 def _at(instant: datetime, zone: ZoneInfo) -> str:

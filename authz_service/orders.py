@@ -66,6 +66,9 @@ class OrderKind(StrEnum):
     ENDPOINT_DISABLED = "endpoint_disabled"
     ENDPOINT_ENABLED = "endpoint_enabled"
     EVENTS_RESENT = "events_resent"
+    CUT_OFF_SET = "cut_off_set"
+    HOLIDAYS_CHANGED = "holidays_changed"
+    PAYOUT_LIMIT_SET = "payout_limit_set"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,7 @@
 """A batch is due at the programme's wall clock on its days; one that was missed is made up for, once."""
 
 import os
+from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -8,15 +9,14 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from authz_service.settlement.batches import BatchRefused, due
-from authz_service.settlement.cut_offs import Schedule, days_in_words
+from authz_service.settlement.cut_offs import CutOff, Schedule, days_in_words
 from authz_service.settlement.scheduler import Scheduler
 from tests.settling import SAMARINDA, batch_closed, batches, instructions
 from tests.world import WITA, World
 
 A_SECOND: Final = timedelta(seconds=1)
-WEEKDAYS: Final = Schedule(
-    zone=WITA, starts_at=datetime(2024, 10, 1, tzinfo=WITA), cut_off=time(15), days=frozenset({1, 2, 3, 4, 5})
-)
+AT_THREE: Final = CutOff(at=time(15), days=frozenset({1, 2, 3, 4, 5}))
+WEEKDAYS: Final = Schedule(zone=WITA, starts_at=datetime(2024, 10, 1, tzinfo=WITA), first=AT_THREE)
 
 
 def wita(day: int, hour: int = 15, minute: int = 0, second: int = 0) -> datetime:
@@ -43,8 +43,34 @@ def test_the_last_cut_off_is_by_the_clock_of_the_zone(now: datetime, cut_off: da
 
 
 def test_once_a_week_is_a_week_ago_at_the_most() -> None:
-    mondays = Schedule(zone=WITA, starts_at=wita(1), cut_off=time(15), days=frozenset({1}))
+    mondays = replace(WEEKDAYS, first=CutOff(at=time(15), days=frozenset({1})))
     assert mondays.last_before(wita(14, 14, 59)) == wita(7)
+
+
+def test_a_holiday_has_no_cut_off_and_the_next_one_has_everything() -> None:
+    """The bank settles nothing on it; its sales are in the batch of the next day that has one."""
+    with_holidays = replace(WEEKDAYS, holidays=frozenset({wita(7).date(), wita(8).date()}))
+    assert with_holidays.last_before(wita(8, 23)) == wita(4)
+    assert with_holidays.last_before(wita(9)) == wita(9)
+    assert (with_holidays.has(wita(7)), with_holidays.has(wita(9))) == (False, True)
+
+
+def test_a_cut_off_that_changes_from_a_day_on_is_the_old_one_until_then() -> None:
+    earlier = CutOff(at=time(12, 30), days=frozenset({1, 2, 3, 4, 5, 6}))
+    changed = replace(WEEKDAYS, changes={wita(8).date(): earlier, wita(16).date(): None})
+    assert changed.last_before(wita(8, 12)) == wita(7)
+    assert changed.last_before(wita(8, 12, 30)) == wita(8, 12, 30)
+    assert changed.last_before(wita(13)) == wita(12, 12, 30), "a Saturday"
+    assert changed.last_before(wita(30)) == wita(15, 12, 30), "since then none is ordered"
+    assert [changed.has(wita(day)) for day in (7, 8, 16)] == [True, False, False]
+    assert [changed.has(wita(day, 12, 30)) for day in (7, 8, 16)] == [False, True, False]
+    assert [changed.cut_off_of(wita(day).date()) for day in (7, 8, 16)] == [AT_THREE, earlier, None]
+
+
+def test_a_programme_that_had_no_cut_off_may_get_one() -> None:
+    enrolled_before = replace(WEEKDAYS, first=None)
+    assert enrolled_before.last_before(wita(30)) is None
+    assert replace(enrolled_before, changes={wita(8).date(): AT_THREE}).last_before(wita(9, 14)) == wita(8)
 
 
 def test_a_clock_that_is_put_back_has_one_cut_off_a_day() -> None:
@@ -52,8 +78,7 @@ def test_a_clock_that_is_put_back_has_one_cut_off_a_day() -> None:
     every_day = Schedule(
         zone=lisbon,
         starts_at=datetime(2024, 10, 1, tzinfo=lisbon),
-        cut_off=time(1, 30),
-        days=frozenset(range(1, 8)),
+        first=CutOff(at=time(1, 30), days=frozenset(range(1, 8))),
     )
     first = every_day.last_before(datetime(2024, 10, 27, 12, tzinfo=UTC))
     assert first == datetime(2024, 10, 27, 1, 30, tzinfo=lisbon)
@@ -65,7 +90,7 @@ def test_days_are_said_in_words() -> None:
         *("Monday to Friday", "Saturday"),
         "Monday, Wednesday",
     )
-    assert str(WEEKDAYS) == "15:00 on Monday to Friday"
+    assert str(AT_THREE) == "15:00 on Monday to Friday"
 
 
 @pytest.fixture

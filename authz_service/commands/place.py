@@ -33,6 +33,7 @@ from authz_service.serving import NotServedError
 from authz_service.settings import SANDBOX_ROOT_KEY, Settings
 from authz_service.settlement.accounts import AccountRefused
 from authz_service.settlement.batches import BatchRefused
+from authz_service.settlement.calendar import CalendarRefused
 from authz_service.settlement.disputes import DisputeRefused
 from authz_service.settlement.exceptions import ExceptionRefused
 from authz_service.settlement.funding import FundingRefused
@@ -56,7 +57,7 @@ Actor = Annotated[str, typer.Option(envvar="AUTHZ_ACTOR", help="Who gives the or
 REFUSALS: Final = (
     *(DatabaseUnusable, EmbeddedError, EnrolmentRefused, NotServedError, DemoFailedError),
     *(BooksBusy, BooksDoNotTie, ClosingRefused, NotClosedYet, StatementNotWritten),
-    *(AccountRefused, BatchRefused, PaperNotWritten, PayoutRefused, WaitRefused),
+    *(AccountRefused, BatchRefused, CalendarRefused, PaperNotWritten, PayoutRefused, WaitRefused),
     *(OrderRefused, RollRefused, TermsRefused, AccessRefused),
     *(PartnerRefused, FundingRefused, InboxRefused),
     *(StatementRefused, ReportNotWritten, ExceptionRefused, DisputeRefused),

@@ -1,6 +1,7 @@
 """`authz programme`: where a programme stands, and its end."""
 
 import os
+from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated, Final
 from zoneinfo import ZoneInfo
@@ -11,6 +12,7 @@ import typer
 from authz_service.clock import clock_from
 from authz_service.closing import close, what_is_open
 from authz_service.closing_statement import ClosingStatement, closing_statement, render, require_format, write
+from authz_service.commands.calendar import holidays
 from authz_service.commands.place import (
     Actor,
     Named,
@@ -25,10 +27,12 @@ from authz_service.enrolment.edition import EnrolmentRefused
 from authz_service.ledger.entries import one_snapshot
 from authz_service.orders import kept_orders
 from authz_service.settings import Settings
-from authz_service.settlement.cut_offs import days_in_words
+from authz_service.settlement.batches import schedule_of
+from authz_service.settlement.cut_offs import Schedule
 from authz_service.vocabulary import ProgrammeId, in_rupiah
 
 programme = typer.Typer(no_args_is_help=True, help="A programme: its terms, its end.")
+programme.add_typer(holidays, name="holidays")
 InFile = Annotated[
     Path | None, typer.Option("--statement", help="Writes the closing statement to this .csv or .json file, too.")
 ]
@@ -104,9 +108,10 @@ async def _show(connection: Office, settings: Settings, programme_id: ProgrammeI
         terms = await connection.fetchrow(_TERMS, programme_id)
         caps = await connection.fetch(_CAPS, programme_id)
         reasons = await what_is_open(connection, programme_id, now)
+        schedule = await schedule_of(connection, programme_id)
     if terms is None:
         raise EnrolmentRefused(f"{programme_id} is not enrolled.")
-    for line in (*_terms(terms, caps), *_state(terms, reasons)):
+    for line in (*_terms(terms, caps, schedule, now), *_state(terms, reasons)):
         console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
@@ -119,8 +124,9 @@ async def _orders(connection: Office, _: Settings, programme_id: ProgrammeId) ->
         console.print(said, highlight=False, markup=False, soft_wrap=True)
 
 
-def _terms(terms: asyncpg.Record, caps: list[asyncpg.Record]) -> list[str]:
+def _terms(terms: asyncpg.Record, caps: list[asyncpg.Record], schedule: Schedule, now: datetime) -> list[str]:
     zone = ZoneInfo(terms["zone"])
+    today = now.astimezone(zone).date()
     starts_at, ends_at = (terms[name].astimezone(zone) for name in ("starts_at", "ends_at"))
     return [
         f"{terms['programme_id']}: {terms['name']}",
@@ -131,15 +137,21 @@ def _terms(terms: asyncpg.Record, caps: list[asyncpg.Record]) -> list[str]:
             f"a month from {cap['valid_from']:%B %Y} on: {_limit(cap['cap_rupiah'])}, {_packages(cap['packages_cap'])}"
             for cap in caps
         ),
-        f"shops are paid: {_settlement(terms)}",
+        *_settlement(terms, schedule, today),
     ]
 
 
-def _settlement(terms: asyncpg.Record) -> str:
-    if terms["settlement_cut_off"] is None:
-        return "no cut-off, by `authz settlement close --now` alone"
-    days = days_in_words(sorted(terms["settlement_days"]))
-    return f"what was sold until {terms['settlement_cut_off']:%H:%M} on {days}"
+def _settlement(terms: asyncpg.Record, schedule: Schedule, today: date) -> list[str]:
+    by_hand = "by `authz settlement close --now` alone"
+    to_come = sorted(day for day in schedule.changes if day > today)
+    limit = terms["payout_limit_rupiah"]
+    holidays = sorted(day for day in schedule.holidays if day >= today)
+    return [
+        f"shops are paid what was sold until {schedule.cut_off_of(today) or f'no cut-off, {by_hand}'}",
+        *(f"from {day} on: {schedule.changes[day] or f'no cut-off, {by_hand}'}" for day in to_come),
+        *([f"one payout: at most {in_rupiah(limit)}"] if limit is not None else []),
+        *([f"holidays to come: {', '.join(map(str, holidays))}"] if holidays else []),
+    ]
 
 
 def _state(terms: asyncpg.Record, reasons: list[str]) -> list[str]:

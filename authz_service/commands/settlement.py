@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 import typer
 
 from authz_service.clock import clock_from
+from authz_service.commands.calendar import cut_offs, limits
 from authz_service.commands.payouts import accounts, payouts
 from authz_service.commands.place import Actor, Named, Office, console, done_in, now_of
 from authz_service.commands.tables import print_table
@@ -25,6 +26,8 @@ from authz_service.vocabulary import ProgrammeId, in_rupiah, several
 settlement = typer.Typer(no_args_is_help=True, help="The shops' money: batches, payouts, accounts.")
 settlement.add_typer(payouts)
 settlement.add_typer(accounts, name="account")
+settlement.add_typer(cut_offs, name="cut-off")
+settlement.add_typer(limits, name="limit")
 BatchNamed = Annotated[str, typer.Argument(metavar="BATCH", help="Its number, or set_…")]
 Reason = Annotated[str, typer.Option(help="Why; it is kept for good, so nothing personal.")]
 Purchase = Annotated[str, typer.Argument(metavar="PURCHASE", help="auth_…")]
@@ -160,7 +163,7 @@ async def _cut_off(
         return named.replace(tzinfo=ZoneInfo(await connection.fetchval(_ZONE, programme_id)))
     now = await now_of(connection, settings)
     schedule = await schedule_of(connection, programme_id)
-    cut_off_at = None if schedule is None else schedule.last_before(now)
+    cut_off_at = schedule.last_before(now)
     if cut_off_at is None:
         raise BatchRefused(f"No cut-off of {programme_id} has passed: `--now` closes an extra batch.")
     return cut_off_at

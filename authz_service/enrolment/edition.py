@@ -49,6 +49,8 @@ class Settlement:
 
     cut_off: time
     days: Annotated[tuple[Annotated[int, Field(ge=1, le=7)], ...], Field(min_length=1)]
+    payout_limit_rupiah: Amount | None = None
+    """The most that the bank takes in one payout; a shop that is owed more gets several."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +61,6 @@ class Disputes:
 
     claim_days: Amount
     answer_working_days: Amount
-    holidays: tuple[date, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +96,8 @@ class Terms:
     shops_admitted_days_before: int
     card_prefix: Annotated[str, Field(pattern=r"^\d{6,8}$")]
     card_valid_years: Amount
+    holidays: tuple[date, ...] = ()
+    """Days without a batch, and no working days."""
     settlement: Settlement | None = None
     disputes: Disputes | None = None
 

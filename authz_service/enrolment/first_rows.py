@@ -98,7 +98,8 @@ def _programme(plan: Plan) -> Row:
         "settlement_days": sorted(terms.settlement.days) if terms.settlement else None,
         "dispute_claim_days": terms.disputes.claim_days if terms.disputes else None,
         "dispute_answer_days": terms.disputes.answer_working_days if terms.disputes else None,
-        "holidays": sorted(terms.disputes.holidays) if terms.disputes else None,
+        "holidays": sorted(terms.holidays),
+        "payout_limit_rupiah": terms.settlement.payout_limit_rupiah if terms.settlement else None,
     }
 
 

@@ -108,6 +108,8 @@ reconciliation_exception = Table(
         "more_than_once",
         "after_the_close",
         "books_differ",
+        "statements_do_not_join",
+        "days_missing",
     ),
     one_of("outcome", "explained", "corrected", "claimed"),
     CheckConstraint(

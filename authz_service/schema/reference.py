@@ -21,7 +21,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
-from authz_service.schema.columns import Id, Instant, id_column, metadata, one_of, rupiah_column
+from authz_service.schema.columns import Id, Instant, Rupiah, id_column, metadata, one_of, rupiah_column
 
 programme = Table(
     "programme",
@@ -53,6 +53,7 @@ programme = Table(
     Column("dispute_claim_days", Integer, comment="after the purchase; NULL: no disputes are taken"),
     Column("dispute_answer_days", Integer, comment="working days after the claim"),
     Column("holidays", ARRAY(Date), comment="no working days, beside Saturday and Sunday"),
+    Column("payout_limit_rupiah", Rupiah, comment="of one instruction; NULL: the bank has none"),
     PrimaryKeyConstraint("programme_id"),
     CheckConstraint("starts_at < ends_at", name="starts_before_it_ends"),
     CheckConstraint("entitlement_rupiah > 0", name="entitlement_is_positive"),
@@ -75,6 +76,7 @@ programme = Table(
     ),
     CheckConstraint("(dispute_claim_days IS NULL) = (dispute_answer_days IS NULL)", name="dispute_clocks_are_whole"),
     CheckConstraint("dispute_claim_days > 0 AND dispute_answer_days > 0", name="dispute_clocks_are_positive"),
+    CheckConstraint("payout_limit_rupiah > 0", name="payout_limit_is_positive"),
     one_of("package_counting", "per_purchase", "by_value", "no_limit"),
     one_of("above_ceiling", "decline", "reduce"),
     one_of("details_required", "never", "where_ceiling", "always"),

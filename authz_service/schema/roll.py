@@ -152,6 +152,9 @@ office_order = Table(
         "endpoint_disabled",
         "endpoint_enabled",
         "events_resent",
+        "cut_off_set",
+        "holidays_changed",
+        "payout_limit_set",
     ),
 )
 

@@ -1,15 +1,19 @@
 """Settlement: where shops want their money, which transfer is in which batch, what the bank was told."""
 
 from sqlalchemy import (
+    ARRAY,
     CheckConstraint,
     Column,
+    Date,
     ForeignKeyConstraint,
     Index,
     Integer,
     LargeBinary,
     PrimaryKeyConstraint,
+    SmallInteger,
     Table,
     Text,
+    Time,
     UniqueConstraint,
     text,
 )
@@ -128,7 +132,8 @@ payout_instruction = Table(
     Column("holder", Text, nullable=False),
     Column("created_at", Instant, nullable=False),
     PrimaryKeyConstraint("programme_id", "instruction_id"),
-    UniqueConstraint("programme_id", "batch_id", "merchant_id"),
+    # A shop that is owed more than one payout may be has several in a batch.
+    Index(None, "programme_id", "batch_id"),
     CheckConstraint("amount_rupiah > 0", name="amount_is_positive"),
     CheckConstraint("length(instruction_id) <= 64", name="id_fits_the_bank"),
 )
@@ -177,4 +182,21 @@ settlement_wait = Table(
         name="release_is_whole",
     ),
     CheckConstraint("released_at >= flagged_at", name="released_after_it_was_flagged"),
+)
+
+# Changes of the programme's cut-off, each from a day on that had not begun when it was ordered.
+settlement_schedule = Table(
+    "settlement_schedule",
+    metadata,
+    id_column("programme_id"),
+    Column("valid_from", Date, nullable=False, comment="before it, the row before, or else the programme's own"),
+    Column("cut_off", Time, comment="wall clock of the zone; NULL: no scheduled settlement"),
+    Column("days", ARRAY(SmallInteger), comment="ISO weekdays, Monday is 1"),
+    PrimaryKeyConstraint("programme_id", "valid_from"),
+    ForeignKeyConstraint(["programme_id"], ["programme.programme_id"]),
+    CheckConstraint("(cut_off IS NULL) = (days IS NULL)", name="is_whole"),
+    CheckConstraint(
+        "cardinality(days) > 0 AND days <@ '{1,2,3,4,5,6,7}'::smallint[]",
+        name="days_are_weekdays",
+    ),
 )

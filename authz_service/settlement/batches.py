@@ -9,7 +9,7 @@ BatchRefused    nothing was written; the message says why
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
-from datetime import datetime
+from datetime import datetime, time
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
@@ -23,9 +23,9 @@ from authz_service.ledger.postings import Transfer, payout
 from authz_service.orders import OrderKind, keep_order
 from authz_service.settings import Settings
 from authz_service.settlement.canonical import Totals, head_line, item_line
-from authz_service.settlement.cut_offs import Schedule
+from authz_service.settlement.cut_offs import CutOff, Schedule
 from authz_service.settlement.membership import nets, take
-from authz_service.settlement.positions import Account, Instruction, Position, sum_of
+from authz_service.settlement.positions import Account, Instruction, Position, parts_of, sum_of
 from authz_service.settlement.told import told_of_batch
 from authz_service.vocabulary import (
     CHANCE_BYTES,
@@ -40,8 +40,15 @@ from authz_service.vocabulary import (
 _SCHEDULER: Final = "scheduler"
 """Who closes a batch that nobody ordered."""
 _PROGRAMME: Final = """
-SELECT zone, starts_at, closed_at, settlement_cut_off, settlement_days FROM programme WHERE programme_id = $1
+SELECT zone, starts_at, closed_at, settlement_cut_off, settlement_days, coalesce(holidays, '{}') AS holidays,
+       payout_limit_rupiah
+  FROM programme WHERE programme_id = $1
 """
+_CHANGES: Final = """
+-- Cut-offs that were ordered, each from its day on.
+SELECT valid_from, cut_off, days FROM settlement_schedule WHERE programme_id = $1
+"""
+_IS_CLOSED: Final = "SELECT closed_at IS NOT NULL FROM programme WHERE programme_id = $1"
 _LAST: Final = """
 -- The batch before.
 SELECT batch_id, number, cut_off_at, hash FROM settlement_batch WHERE programme_id = $1 ORDER BY number DESC LIMIT 1
@@ -73,23 +80,30 @@ class ClosedBatch:
     now: bool
 
 
-async def schedule_of(connection: Connection, programme_id: ProgrammeId) -> Schedule | None:
-    """When its batches are due; None for a programme that has none, or is closed."""
+async def schedule_of(connection: Connection, programme_id: ProgrammeId) -> Schedule:
+    """When its batches are due."""
     row = await connection.fetchrow(_PROGRAMME, programme_id)
-    if row is None or row["closed_at"] is not None or row["settlement_cut_off"] is None:
-        return None
+    if row is None:
+        raise BatchRefused(f"There is no programme {programme_id}.")
+    changes = await connection.fetch(_CHANGES, programme_id)
     return Schedule(
         zone=ZoneInfo(row["zone"]),
         starts_at=row["starts_at"],
-        cut_off=row["settlement_cut_off"],
-        days=frozenset(row["settlement_days"]),
+        first=_cut_off(row["settlement_cut_off"], row["settlement_days"]),
+        changes={each["valid_from"]: _cut_off(each["cut_off"], each["days"]) for each in changes},
+        holidays=frozenset(row["holidays"]),
     )
 
 
+def _cut_off(at: time | None, days: Sequence[int] | None) -> CutOff | None:
+    return None if at is None or days is None else CutOff(at=at, days=frozenset(days))
+
+
 async def due(connection: Connection, programme_id: ProgrammeId, now: datetime) -> datetime | None:
-    """The last cut-off that has passed, if no batch has been closed since."""
-    schedule = await schedule_of(connection, programme_id)
-    cut_off_at = None if schedule is None else schedule.last_before(now)
+    """The last cut-off that has passed, if no batch has been closed since; None for a programme that is closed."""
+    if await connection.fetchval(_IS_CLOSED, programme_id):
+        return None
+    cut_off_at = (await schedule_of(connection, programme_id)).last_before(now)
     if cut_off_at is None:
         return None
     last = await connection.fetchrow(_LAST, programme_id)
@@ -117,12 +131,12 @@ async def close_batch(
         if known is not None:
             return ClosedBatch(batch_id=BatchId(known), now=False)
         last = await connection.fetchrow(_LAST, programme_id)
-        await _require_closable(connection, programme_id, cut_off_at, now, last)
+        limit_rupiah = await _require_closable(connection, programme_id, cut_off_at, now, last)
         # Nobody else closes one meanwhile. After this point the batch must be written.
         batch_id = BatchId(new_id("set", now, chance(CHANCE_BYTES)))
         await take(connection, settings, programme_id, batch_id)
         found = await nets(connection, programme_id, batch_id, after=BatchId(last["batch_id"]) if last else None)
-        positions, instructions = [each for each, _ in found], list(_instructions(found, now, chance))
+        positions, instructions = [each for each, _ in found], list(_instructions(found, limit_rupiah, now, chance))
         await _copy(connection, programme_id, batch_id, positions, instructions, now)
         await enter(connection, programme_id, list(_payouts(instructions, now, chance)))
         number, at, totals = (last["number"] + 1 if last else 1), cut_off_at or now, sum_of(positions)
@@ -150,7 +164,8 @@ async def _require_closable(
     cut_off_at: datetime | None,
     now: datetime,
     last: asyncpg.Record | None,
-) -> None:
+) -> int | None:
+    """The most that one instruction may be."""
     row = await connection.fetchrow(_PROGRAMME, programme_id)
     if row is None:
         raise BatchRefused(f"There is no programme {programme_id}.")
@@ -159,27 +174,35 @@ async def _require_closable(
     if last is not None and last["cut_off_at"] >= (cut_off_at or now):
         at = last["cut_off_at"].astimezone(ZoneInfo(row["zone"]))
         raise BatchRefused(f"Batch {last['number']} of {at:%Y-%m-%d %H:%M %Z} has what was sold until then.")
+    limit_rupiah: int | None = row["payout_limit_rupiah"]
     if cut_off_at is None:
-        return
+        return limit_rupiah
     if cut_off_at > now:
         raise BatchRefused("This cut-off is still to come: `--now` closes an extra batch at this instant.")
     schedule = await schedule_of(connection, programme_id)
-    if schedule is None or not schedule.has(cut_off_at):
-        when = "it has none" if schedule is None else f"they are at {schedule}"
+    if not schedule.has(cut_off_at):
+        cut_off = schedule.cut_off_of(cut_off_at.astimezone(schedule.zone).date())
+        when = "it has none" if cut_off is None else f"they are at {cut_off}, except holidays"
         raise BatchRefused(f"That is no cut-off of {programme_id}: {when}. `--now` closes an extra batch.")
+    return limit_rupiah
 
 
 def _instructions(
-    found: Sequence[tuple[Position, Account | None]], now: datetime, chance: Chance
+    found: Sequence[tuple[Position, Account | None]], limit_rupiah: int | None, now: datetime, chance: Chance
 ) -> Iterator[Instruction]:
-    """For each shop that is paid, in the order of their new ids."""
-    paid = [(each, account) for each, account in found if account is not None and each.totals.instructed_rupiah]
+    """For each shop that is paid, none above the limit, in the order of their new ids."""
+    paid = [
+        (each.merchant_id, part_rupiah, account)
+        for each, account in found
+        if account is not None
+        for part_rupiah in parts_of(each.totals.instructed_rupiah, limit_rupiah)
+    ]
     ids = sorted(new_id("pay", now, chance(CHANCE_BYTES)) for _ in paid)
-    for instruction_id, (each, account) in zip(ids, paid, strict=True):
+    for instruction_id, (merchant_id, amount_rupiah, account) in zip(ids, paid, strict=True):
         yield Instruction(
             instruction_id=InstructionId(instruction_id),
-            merchant_id=each.merchant_id,
-            amount_rupiah=each.totals.instructed_rupiah,
+            merchant_id=merchant_id,
+            amount_rupiah=amount_rupiah,
             **asdict(account),
         )
 

@@ -26,6 +26,10 @@ class State(StrEnum):
     """The books would have to follow, and no money moves in them any more."""
     BOOKS_DIFFER = "books_differ"
     """Authorisations, ledger and instructions do not say the same; no statement is needed to see it."""
+    STATEMENTS_DO_NOT_JOIN = "statements_do_not_join"
+    """A statement opens with another balance than the bookings before it make."""
+    DAYS_MISSING = "days_missing"
+    """Working days between two statements that none has."""
 
     @property
     def is_exception(self) -> bool:

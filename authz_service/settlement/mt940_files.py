@@ -7,7 +7,7 @@ sum must come out. One file may have several messages (days, or pages of a day),
 import logging
 import re
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 from itertools import pairwise
 from typing import Any, Final
@@ -70,8 +70,8 @@ def read_mt940(text: str, digest: bytes) -> Statement:
     return Statement(
         format=Format.MT940,
         account=last_digits(accounts.pop()),
-        # The opening balance is dated when it was the closing balance; the days are those of the lines.
-        from_on=min([*days[2:], closing[1]]),
+        # The opening balance is dated when it was the closing balance of the day before.
+        from_on=min([opening[1] + timedelta(days=1), *days[1:]]),
         to_on=max(days),
         opening_rupiah=opening[0],
         closing_rupiah=closing[0],

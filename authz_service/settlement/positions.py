@@ -68,6 +68,14 @@ def position(merchant_id: MerchantId, moved: Totals, account: Account | None) ->
     return Position(merchant_id=merchant_id, totals=replace(moved, carried_rupiah=net_rupiah), carried_because=why)
 
 
+def parts_of(amount_rupiah: int, limit_rupiah: int | None) -> list[int]:
+    """The sums that make the amount, each above nothing and none above the limit; the last one is the smallest."""
+    if limit_rupiah is None or amount_rupiah <= limit_rupiah:
+        return [amount_rupiah] if amount_rupiah else []
+    whole, rest = divmod(amount_rupiah, limit_rupiah)
+    return [limit_rupiah] * whole + ([rest] if rest else [])
+
+
 def sum_of(positions: Iterable[Position]) -> Totals:
     """The control totals of a batch."""
     rows = [asdict(each.totals) for each in positions]

@@ -23,12 +23,17 @@ from authz_service.settlement.exceptions import Queued, queue
 from authz_service.settlement.findings import Finding, Funding, Payout, State, Step
 from authz_service.settlement.instructions import Source, Told, release_payout, return_payout, settle_payout
 from authz_service.settlement.reconcile import reconcile
+from authz_service.settlement.statement_chain import breaks_between
 from authz_service.settlement.statement_lines import Statement, StatementRefused
 from authz_service.settlement.statements import KeptStatement, keep_matches, keep_statement, kept_lines
 from authz_service.settlement.three_way import books_that_differ
+from authz_service.settlement.working_days import is_working_day
 from authz_service.vocabulary import CHANCE_BYTES, Chance, ProgrammeId, TransferId, new_id
 
-_PROGRAMME: Final = "SELECT zone, closed_at IS NOT NULL AS is_closed FROM programme WHERE programme_id = $1"
+_PROGRAMME: Final = """
+SELECT zone, closed_at IS NOT NULL AS is_closed, coalesce(holidays, '{}') AS holidays
+  FROM programme WHERE programme_id = $1
+"""
 _PAYOUTS: Final = """
 -- Every instruction, with the days of its events and the references under which the bank told of it.
 SELECT i.instruction_id, i.merchant_id, i.amount_rupiah, i.account_number,
@@ -151,6 +156,7 @@ async def _reconcile(
     ]
     await keep_matches(connection, programme_id, matches, now)
     findings += await books_that_differ(connection, programme_id, today)
+    findings += breaks_between(said.spans, said.lines, lambda day: is_working_day(day, row["holidays"]))
     queued = await queue(connection, programme_id, findings, now=now, chance=chance)
     done = Reconciled(today=today, statement=kept, findings=findings, queued=queued, is_rehearsal=False)
     if kept.is_new or done.steps:

@@ -6,6 +6,7 @@ from datetime import date, datetime
 from typing import Final
 
 from authz_service.database import Connection
+from authz_service.settlement.statement_chain import Span
 from authz_service.settlement.statement_lines import Statement, StatementLine, StatementRefused
 from authz_service.vocabulary import CHANCE_BYTES, Chance, ProgrammeId, new_id
 
@@ -39,7 +40,7 @@ SELECT l.line, l.identity, l.booked_on, l.amount_rupiah, l.reference, l.bank_ref
   LEFT JOIN bank_statement_match m USING (programme_id, identity)
  WHERE l.programme_id = $1
 """
-_COVERED: Final = "SELECT max(to_on) FROM bank_statement WHERE programme_id = $1"
+_SPANS: Final = "SELECT from_on, to_on, opening_rupiah FROM bank_statement WHERE programme_id = $1"
 _KEEP_MATCH: Final = """
 -- A line that is about something already stays so.
 INSERT INTO bank_statement_match (programme_id, identity, reference, matched_at)
@@ -59,11 +60,16 @@ class KeptStatement:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeptLines:
-    """All that was ever read: `about` is what lines were found to be about, `covered_until` the last day of all."""
+    """All that was ever read: `about` is what lines were found to be about, `spans` the days of each statement."""
 
     lines: Sequence[StatementLine]
     about: dict[bytes, str]
-    covered_until: date | None
+    spans: Sequence[Span]
+
+    @property
+    def covered_until(self) -> date | None:
+        """The last day of all."""
+        return max((span.to_on for span in self.spans), default=None)
 
 
 async def keep_statement(
@@ -99,7 +105,7 @@ async def kept_lines(connection: Connection, programme_id: ProgrammeId) -> KeptL
     return KeptLines(
         lines=[StatementLine(**{name: value for name, value in row.items() if name != "about"}) for row in rows],
         about=about,
-        covered_until=await connection.fetchval(_COVERED, programme_id),
+        spans=[Span(**row) for row in await connection.fetch(_SPANS, programme_id)],
     )
 
 

@@ -29,11 +29,13 @@ class DisputeClocks:
         day, left = claimed_at.astimezone(self.zone).date(), self.answer_days
         while left:
             day += _A_DAY
-            left -= self._is_working(day)
+            left -= is_working_day(day, self.holidays)
         return self._end_of(day)
-
-    def _is_working(self, day: date) -> bool:
-        return day.isoweekday() < _SATURDAY and day not in self.holidays
 
     def _end_of(self, day: date) -> datetime:
         return datetime.combine(day + _A_DAY, time(), tzinfo=self.zone)
+
+
+def is_working_day(day: date, holidays: Collection[date]) -> bool:
+    """Monday to Friday, and no holiday."""
+    return day.isoweekday() < _SATURDAY and day not in holidays

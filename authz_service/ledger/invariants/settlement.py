@@ -138,7 +138,8 @@ SELECT format('%s %s: position %s, instruction %s', batch_id, merchant_id, coale
   FROM (SELECT batch_id, merchant_id, instructed_rupiah
           FROM settlement_position
          WHERE programme_id = $1 AND instructed_rupiah > 0) p
-  FULL JOIN (SELECT batch_id, merchant_id, amount_rupiah FROM payout_instruction WHERE programme_id = $1) i
+  FULL JOIN (SELECT batch_id, merchant_id, sum(amount_rupiah) AS amount_rupiah
+               FROM payout_instruction WHERE programme_id = $1 GROUP BY batch_id, merchant_id) i
        USING (batch_id, merchant_id)
  WHERE p.instructed_rupiah IS DISTINCT FROM i.amount_rupiah
 """,

@@ -24,12 +24,15 @@ def printed(rows: Sequence[Row]) -> Receipt:
 
 def laid_out(rows: Sequence[Row], width: int) -> str:
     """Amounts stand at the right edge; a text that is too long goes on in the next line."""
-    return "\n".join([_row(text, amount, width) for text, amount in rows])
+    return "\n".join(
+        [text if not amount and len(text) <= width else _row(text, amount, width) for text, amount in rows]
+    )
 
 
 def _row(text: str, amount: str, width: int) -> str:
+    """One that has an amount or is too long; most rows are a short text."""
     if not amount:
-        return text if len(text) <= width else wrapped(text, width)
+        return wrapped(text, width)
     if len(text) + len(amount) < width:
         return text + amount.rjust(width - len(text))
     return f"{wrapped(text, width)}\n{amount.rjust(width)}"

@@ -99,12 +99,18 @@ def refund_receipt(
 
 
 def _head(facts: Facts) -> list[Row]:
-    local = facts.now.astimezone(facts.programme.zone)
-    at = (f"{_day(local)} {local.hour:02}:{local.minute:02} {local.tzname()}", "")
+    at = (_at(facts.now, facts.programme.zone), "")
     if facts.shop is None:
         return [at]
     where = [(f"Kec. {plain(facts.shop.district_name)}", "")] if facts.shop.district_name else []
     return [(plain(facts.shop.name), ""), *where, at]
+
+
+@lru_cache(maxsize=64)
+def _at(instant: datetime, zone: ZoneInfo) -> str:
+    """The same for every sale of a batch."""
+    local = instant.astimezone(zone)
+    return f"{_day(local)} {local.hour:02}:{local.minute:02} {local.tzname()}"
 
 
 def _card(card_number: str, facts: Facts, refusals: Sequence[Refusal]) -> list[Row]:

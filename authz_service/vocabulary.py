@@ -155,12 +155,13 @@ def written_id(prefix: str, number: int) -> str:
     )
 
 
-_APPROVAL_ALPHABET: Final = b"ABCDEFGHJKLMNPQRSTUVWXYZ23456789"
+_APPROVAL_ALPHABET: Final = b"ABCDEFGHJKLMNPQRSTUVWXYZ23456789" * 8
+"""For each byte its character: the lowest five bits say which."""
 
 
 def approval_code(chance: bytes) -> str:
     """Six characters that can be read aloud without mistaking one for another (DE38)."""
-    return bytes(_APPROVAL_ALPHABET[byte & 31] for byte in chance[:6]).decode()
+    return chance[:6].translate(_APPROVAL_ALPHABET).decode()
 
 
 def in_rupiah(amount_rupiah: int) -> str:

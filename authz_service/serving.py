@@ -62,7 +62,7 @@ def serve(settings: Settings) -> None:
 
 
 def uvicorn_options(settings: Settings) -> dict[str, Any]:
-    """Whatever is served is served so; the benchmark's empty endpoint, too."""
+    """Whatever is served is served so; the benchmark's empty endpoint, too, but for `http`."""
     return {
         "loop": "uvloop",
         "http": HTTP,

@@ -1,8 +1,9 @@
 """Which station of a sale a stack of py-spy belongs to: that of its innermost frame whose file has one. Pure.
 
-A stack is a line `function (file);function (file);… count`, the outermost first.
+py-spy writes a stack in a line, `function (file:line);function (file:line);… count`, the outermost first.
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterable
 from typing import Final
@@ -37,6 +38,8 @@ OFF_THE_PATH: Final = (
     *("authz_service/registry.py", "authz_service/settings.py"),
 )
 """What the door and the lanes import and no sale calls, but for a look-up."""
+_LINE: Final = re.compile(r":[0-9]+\)")
+"""Of a function its first line, which moves with every change."""
 _BEGINS: Final = "Runner.run (asyncio/runners.py)"
 _PLACES: Final = {place: station for station, places in STATIONS.items() for place in places}
 
@@ -45,7 +48,8 @@ def of_the_loop(stacks: Iterable[str]) -> Counter[str]:
     """The stacks of the thread that decides, from its loop inwards."""
     counts: Counter[str] = Counter()
     for line in stacks:
-        stack, _, count = line.rpartition(" ")
+        with_lines, _, count = line.rpartition(" ")
+        stack = _LINE.sub(")", with_lines)
         before, begins, rest = stack.partition(_BEGINS)
         if begins and (not before or before.endswith(";")):
             counts[begins + rest] += int(count)

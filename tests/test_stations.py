@@ -40,7 +40,12 @@ def test_a_stack_belongs_to_its_innermost_frame_that_has_a_station(stack: str, s
 
 
 def test_only_the_thread_that_decides_is_counted_from_its_loop_inwards() -> None:
-    lines = [f"main (a.py);{RUN} 3", f"main (b.py);{DOOR} 4", "Thread.run (threading.py);wait (threading.py) 90"]
+    at_lines = DOOR.replace(".py)", ".py:118)")
+    lines = [
+        f"main (a.py:1);{RUN} 3",
+        f"main (b.py);{at_lines} 4",
+        "Thread.run (threading.py:9);wait (threading.py) 90",
+    ]
     assert of_the_loop(lines) == Counter({RUN: 3, DOOR: 4})
     assert {station: count for station, count in by_station(of_the_loop(lines)).items() if count} == {
         LOOP: 3,

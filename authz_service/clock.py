@@ -6,7 +6,6 @@ eight bytes in a file that they write and every worker has mapped: October to De
 
 import mmap
 import os
-import struct
 import time
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import Final, Protocol
 from zoneinfo import ZoneInfo
 
-_OFFSET: Final = struct.Struct("<q")
+_OFFSET_BYTES: Final = 8
 _PORTION_BYTES: Final = 4096
 monotonic_seconds = time.monotonic
 
@@ -43,23 +42,24 @@ class ShiftedClock:
     """The database's time plus the microseconds that stand in a file of eight bytes."""
 
     def __init__(self, path: Path) -> None:
+        # One word, written and read whole: `struct` would write zeroes first, and others would see today for a moment.
         with path.open("r+b") as file:
-            self._bytes = mmap.mmap(file.fileno(), _OFFSET.size)
+            self._offset = memoryview(mmap.mmap(file.fileno(), _OFFSET_BYTES)).cast("q")
 
     def at(self, database_now: datetime) -> datetime:
-        return database_now + timedelta(microseconds=_OFFSET.unpack_from(self._bytes)[0])
+        return database_now + timedelta(microseconds=self._offset[0])
 
     def estimate(self) -> datetime:
         return self.at(datetime.now(UTC))
 
     def set_to(self, instant: datetime) -> None:
         """From now on the clock goes on from `instant`."""
-        _OFFSET.pack_into(self._bytes, 0, (instant - datetime.now(UTC)) // timedelta(microseconds=1))
+        self._offset[0] = (instant - datetime.now(UTC)) // timedelta(microseconds=1)
 
     @staticmethod
     def create(path: Path, instant: datetime) -> "ShiftedClock":
         """A new file beside the running system, set to `instant`."""
-        path.write_bytes(bytes(_OFFSET.size))
+        path.write_bytes(bytes(_OFFSET_BYTES))
         clock = ShiftedClock(path)
         clock.set_to(instant)
         return clock

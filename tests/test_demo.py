@@ -80,7 +80,7 @@ def assert_the_bank_is_the_books(settled: str) -> None:
         title.strip(): (int(number.replace(".", "")), rupiah)
         for title, number, rupiah in re.findall(r"^(.+?) {2,}([\d.]+)(?: +(Rp[\d.]+))? *$", settled, re.MULTILINE)
     }
-    assert numbers["the city's money, told by the bank"] == (1, "Rp1.776.600.000")
+    assert numbers["the city's money that came"] == (1, "Rp1.776.600.000")
     payments, kept = numbers["payments ordered"][0], numbers["notices kept"][0]
     by_notice, by_statement = (numbers[f"settled by {each}"][0] for each in (NOTICE, STATEMENT))
     assert payments == by_notice + by_statement > 1_000

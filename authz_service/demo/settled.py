@@ -14,7 +14,7 @@ from authz_service.demo.town import DemoFailedError
 from authz_service.vocabulary import ProgrammeId, in_rupiah
 
 _ROWS: Final = (
-    ("the city's money, told by the bank", "deposits", "funded_rupiah"),
+    ("the city's money that came", "deposits", "funded_rupiah"),
     ("payments ordered", "payments", "ordered_rupiah"),
     ("  settled by the bank's notice", "by_notice", "by_notice_rupiah"),
     ("  settled by its statement, before a notice came", "by_statement", "by_statement_rupiah"),

@@ -159,7 +159,7 @@ async def test_disputes_accounts_and_flagged_purchases_are_told(world: World) ->
     opened = await open_dispute(world.database, SAMARINDA, sold, reason="kurang", **how(world))
     await answer_dispute(world.database, SAMARINDA, opened.dispute_id, answer="diganti", **how(world))
     desk: Any = {"clock": world.clock, "chance": os.urandom}
-    place: tuple[Any, Any, Any] = (world.database, world.settings, SAMARINDA)
+    place = (world.database, world.settings, SAMARINDA)
     account = Account(bank_code="124", account_number="0012345678", holder="WARUNG IBU SITI")
     shop = world.till.merchant_id
     account_ref = await request_account(*place, shop, account, actor="dinsos", **desk)

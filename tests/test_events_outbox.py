@@ -313,7 +313,7 @@ async def test_old_events_go_with_all_that_was_noted_of_them_and_others_stay(wor
         assert await world.database.fetchval(f"SELECT array_agg(number) FROM {table}") == [4], table
 
 
-async def test_no_event_can_hold_what_says_who_somebody_is(world: World) -> None:
+def test_no_event_can_hold_what_says_who_somebody_is() -> None:
     """By the names of their fields: ids, codes, amounts, times. A new field has to be looked at here."""
     ends = ("_id", "amount", "_at", "_on", "_ref", "_number")
     known = {"items", "payouts", "hash", "source", "told", "reason", "kind", "closed_by", "outcome", "reference"}

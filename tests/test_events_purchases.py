@@ -83,6 +83,14 @@ async def test_nothing_is_read_where_nobody_wants_purchases(world: World) -> Non
     assert await world.database.fetchval("SELECT purchases_from FROM event_head") is None
 
 
+async def test_a_sale_is_told_from_the_moment_on_in_which_somebody_wants_it(world: World) -> None:
+    """Also before anything was read."""
+    await an_endpoint(world, "http://127.0.0.1:9/", "purchase.*")
+    await world.authorise()
+    await numbered(world)
+    assert [kind for kind, _ in await told(world)] == ["purchase.approved"]
+
+
 async def test_a_sale_that_commits_much_later_than_others_is_told(world: World) -> None:
     """Its ids are as old as the others', its transaction stays open while the books are read on and on."""
     await wanted(world)

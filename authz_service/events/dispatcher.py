@@ -1,9 +1,10 @@
 """The task that numbers events and sends them, in every process; endpoints are shared out by claims."""
 
 import asyncio
+from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 
 import structlog
 from aiohttp import ClientSession
@@ -19,7 +20,7 @@ from authz_service.events.signature import signed_headers
 from authz_service.keys import Keys
 from authz_service.metrics import ALERTS, EVENT_ATTEMPTS, EVENTS_WAITING, EVENTS_WAITING_SECONDS
 from authz_service.settings import Settings
-from authz_service.vocabulary import Chance
+from authz_service.vocabulary import Chance, ProgrammeId
 
 log = structlog.get_logger()
 _WAITING: Final = """
@@ -65,12 +66,9 @@ class Dispatcher:
 
     async def round(self, session: ClientSession) -> None:
         """Committed events are numbered, and endpoints that have something due are being sent to."""
-        try:
-            await self._number()
-            await self._claim(session)
-            await self._look()
-        except Exception as fault:  # noqa: BLE001  (this loop must outlive whatever goes wrong in one round)
-            log.warning("events_not_dispatched", error=type(fault).__name__)
+        await self._guarded("events_not_numbered", self._number())
+        await self._guarded("events_not_claimed", self._claim(session))
+        await self._guarded("events_not_looked_at", self._look())
 
     async def all_sent(self) -> None:
         """Nothing that this process has claimed is under way any more."""
@@ -81,10 +79,14 @@ class Dispatcher:
         async with self.pool.lent() as connection:
             programmes = await programmes_with_work(connection)
         for programme_id in programmes:
-            more = True
-            while more:
-                async with self.pool.lent() as connection:
-                    more = await number_events(connection, self.settings, programme_id, self.clock)
+            # One programme's fault does not keep the others waiting.
+            await self._guarded("programme_not_numbered", self._number_programme(programme_id))
+
+    async def _number_programme(self, programme_id: ProgrammeId) -> None:
+        more = True
+        while more:
+            async with self.pool.lent() as connection:
+                more = await number_events(connection, self.settings, programme_id, self.clock)
 
     async def _claim(self, session: ClientSession) -> None:
         room = self.settings.event_endpoints_at_once - len(self._sending)
@@ -121,6 +123,13 @@ class Dispatcher:
                 await release(connection, claimed)
         except Exception as fault:  # noqa: BLE001  (the claim ends by itself, and the event is sent again)
             log.warning("events_not_sent", endpoint=claimed.endpoint_id, error=type(fault).__name__)
+
+    async def _guarded(self, otherwise: str, work: Coroutine[Any, Any, None]) -> None:
+        """Done, or logged as what did not happen, and tried again in the next round."""
+        try:
+            await work
+        except Exception as fault:  # noqa: BLE001  (this loop must outlive whatever goes wrong in one round)
+            log.warning(otherwise, error=type(fault).__name__)
 
     async def _look(self) -> None:
         """As often as the sweeper looks: how much waits, and what is old goes."""

@@ -31,9 +31,9 @@ INSERT INTO event_head (programme_id, last_number) VALUES ($1, 0) ON CONFLICT DO
 _HEAD: Final = """
 -- Of several processes one goes on.
 SELECT last_number, purchases_from, purchases_through, noted_at, noted_transaction, looked_back_at,
-       EXISTS (SELECT FROM event_endpoint n CROSS JOIN unnest(n.types) t(type)
-                WHERE n.programme_id = $1 AND n.disabled_at IS NULL
-                  AND (t.type = '*' OR split_part(t.type, '.', 1) = $2)) AS wants_purchases
+       (SELECT min(n.created_at) FROM event_endpoint n CROSS JOIN unnest(n.types) t(type)
+         WHERE n.programme_id = $1 AND n.disabled_at IS NULL
+           AND (t.type = '*' OR split_part(t.type, '.', 1) = $2)) AS purchases_wanted_since
   FROM event_head WHERE programme_id = $1 FOR UPDATE SKIP LOCKED
 """
 _NUMBER: Final = """
@@ -77,7 +77,7 @@ async def number_events(connection: Connection, settings: Settings, programme_id
         if head is None:
             return False
         more = False
-        if head["wants_purchases"]:
+        if head["purchases_wanted_since"] is not None:
             more = await read_purchases(connection, settings, programme_id, head, now)
         elif head["purchases_from"] is not None:
             await forget_purchases(connection, programme_id)

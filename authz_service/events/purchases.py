@@ -88,7 +88,9 @@ async def read_purchases(
     The caller has locked `head`, and has read `now` before it did so.
     """
     if head["purchases_from"] is None:
-        await connection.execute(_BEGIN, programme_id, now)
+        # From when an endpoint was added on; one that is enabled again is told of the last moments only.
+        near = timedelta(seconds=settings.event_journal_margin_seconds)
+        await connection.execute(_BEGIN, programme_id, max(head["purchases_wanted_since"], now - near))
         return True
     read = _Read(
         purchases_from=head["purchases_from"],

@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 
 import asyncpg
 
+from authz_service.bank.inbox import open_notices
 from authz_service.clock import Clock
 from authz_service.closing_statement import ClosingStatement, closing_statement, statement_of
 from authz_service.database import Connection
@@ -23,9 +24,8 @@ from authz_service.ledger.accounts import UNALLOCATED
 from authz_service.ledger.entries import alone_with, enter, one_snapshot, said_clearly
 from authz_service.ledger.postings import Transfer, left_over, returned_to_the_sponsor
 from authz_service.orders import OrderKind, keep_order
+from authz_service.reconciliation.exceptions import open_exceptions
 from authz_service.settings import Settings
-from authz_service.settlement.exceptions import open_exceptions
-from authz_service.settlement.inbox import open_notices
 from authz_service.settlement.unsettled import what_is_unsettled
 from authz_service.vocabulary import (
     CHANCE_BYTES,

@@ -30,6 +30,8 @@ from authz_service.api.office import Office
 from authz_service.api.operations import operations
 from authz_service.api.pos import PosDoor
 from authz_service.api.rates import Rate
+from authz_service.bank.follower import Follower
+from authz_service.bank.security import SecurityLog
 from authz_service.clock import ChanceInPortions, Clock, clock_from, monotonic_seconds
 from authz_service.database import DatabaseUnusable, OfficePool, connect_hot, open_office_pool, require_schema
 from authz_service.events.dispatcher import Dispatcher
@@ -39,9 +41,7 @@ from authz_service.lanes import Lane
 from authz_service.problems import MethodNotAllowed, NoSuchAddress, Problem
 from authz_service.registry import Registry
 from authz_service.settings import Settings, settings_from_environment
-from authz_service.settlement.follower import Follower
 from authz_service.settlement.scheduler import Scheduler
-from authz_service.settlement.security import SecurityLog
 from authz_service.sweeping import Sweeper
 from authz_service.waiting import WaitingRoom
 

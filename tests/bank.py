@@ -8,13 +8,13 @@ from typing import Any
 import orjson
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from authz_service.bank.following import follow
+from authz_service.bank.inbox import Received, receive
+from authz_service.bank.notice import read_notice
+from authz_service.bank.partners import Partner, SignatureStyle, add_key, add_partner
+from authz_service.bank.signature import signed_with_key, signed_with_secret, text_of_token_request, text_to_sign
 from authz_service.database import Connection
 from authz_service.keys import Keys
-from authz_service.settlement.following import follow
-from authz_service.settlement.inbox import Received, receive
-from authz_service.settlement.notice import read_notice
-from authz_service.settlement.partners import Partner, SignatureStyle, add_key, add_partner
-from authz_service.settlement.signature import signed_with_key, signed_with_secret, text_of_token_request, text_to_sign
 from authz_service.vocabulary import ProgrammeId
 from tests.world import PROGRAMME, Reply, World
 

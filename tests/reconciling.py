@@ -7,9 +7,9 @@ from typing import Any
 import asyncpg
 
 from authz_service.database import Connection
-from authz_service.settlement.reconciling import Reconciled, reconcile_statement
-from authz_service.settlement.statement_files import read_statement
-from authz_service.settlement.statement_lines import Format
+from authz_service.reconciliation.reconciling import Reconciled, reconcile_statement
+from authz_service.reconciliation.statement_files import read_statement
+from authz_service.reconciliation.statement_lines import Format
 from tests.settling import CARD_DESK, SAMARINDA
 from tests.world import WITA, World
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from authz_service.bank.partners import SignatureStyle, add_key
 from authz_service.keys import Keys
-from authz_service.settlement.partners import SignatureStyle, add_key
 from tests.bank import SAMARINDA, Bank, a_bank, a_notice, became
 from tests.world import WITA, World
 

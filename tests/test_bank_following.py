@@ -9,12 +9,12 @@ from typing import Any
 import asyncpg
 import pytest
 
+from authz_service.bank.following import follow
+from authz_service.bank.funding import expect_funding
+from authz_service.bank.inbox import InboxRefused, approve, resolve
+from authz_service.bank.partners import SignatureStyle
 from authz_service.settlement.batches import close_batch
-from authz_service.settlement.following import follow
-from authz_service.settlement.funding import expect_funding
-from authz_service.settlement.inbox import InboxRefused, approve, resolve
 from authz_service.settlement.instructions import PayoutEvent
-from authz_service.settlement.partners import SignatureStyle
 from tests.bank import SAMARINDA, Bank, a_bank, became, followed
 from tests.harm import address_of
 from tests.settling import batch_closed, said

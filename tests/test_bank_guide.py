@@ -10,10 +10,8 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from authz_service.api import snap
-from authz_service.settlement.findings import Payout, State
-from authz_service.settlement.notice import Told, read_notice
-from authz_service.settlement.reconcile import reconcile
-from authz_service.settlement.signature import (
+from authz_service.bank.notice import Told, read_notice
+from authz_service.bank.signature import (
     is_signed_with_key,
     is_signed_with_secret,
     minified,
@@ -22,8 +20,10 @@ from authz_service.settlement.signature import (
     text_of_token_request,
     text_to_sign,
 )
-from authz_service.settlement.statement_files import read_statement
-from authz_service.settlement.statement_lines import Format
+from authz_service.reconciliation.findings import Payout, State
+from authz_service.reconciliation.reconcile import reconcile
+from authz_service.reconciliation.statement_files import read_statement
+from authz_service.reconciliation.statement_lines import Format
 from authz_service.simulation.checklist import POINTS
 
 PAGE = (Path(__file__).parent.parent / "docs" / "bank-integration.md").read_text(encoding="utf-8")

@@ -10,7 +10,7 @@ import requests
 import schemathesis
 from hypothesis import HealthCheck, given, settings
 
-from authz_service.settlement.partners import SignatureStyle
+from authz_service.bank.partners import SignatureStyle
 from tests.bank import NOTIFY, TOKEN, Bank, a_bank
 from tests.world import World
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from authz_service.api.rates import Rate, sender_at
-from authz_service.settlement.partners import SignatureStyle
+from authz_service.bank.partners import SignatureStyle
 from tests.bank import NOTIFY, TOKEN, Bank, a_bank
 from tests.harm import Premises
 from tests.world import Reply, World

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from authz_service.settlement.partners import SignatureStyle
+from authz_service.bank.partners import SignatureStyle
 from authz_service.simulation.certifying import Verdict, certify
 from authz_service.simulation.checklist import POINTS
 from authz_service.simulation.identity import Identity, IdentityUnusable, identity_from, write_new_key

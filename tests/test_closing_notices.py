@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
+from authz_service.bank.funding import expect_funding
+from authz_service.bank.inbox import approve, resolve
 from authz_service.closing import ClosingRefused, what_is_open
-from authz_service.settlement.disputes import open_dispute
-from authz_service.settlement.funding import expect_funding
-from authz_service.settlement.inbox import approve, resolve
+from authz_service.reconciliation.disputes import open_dispute
 from tests.bank import SAMARINDA, became, followed, kept_notice
 from tests.harm import Premises
 from tests.reconciling import reconciled, tomorrow

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from authz_service.closing import what_is_open
 from authz_service.database import migrate, migration_config
-from authz_service.settlement.disputes import (
+from authz_service.reconciliation.disputes import (
     Dispute,
     DisputeRefused,
     DisputeStatus,
@@ -23,7 +23,7 @@ from authz_service.settlement.disputes import (
     disputes,
     open_dispute,
 )
-from authz_service.settlement.working_days import DisputeClocks
+from authz_service.reconciliation.working_days import DisputeClocks
 from tests.harm import address_of
 from tests.settling import SAMARINDA
 from tests.test_reference_history import A_PROGRAMME

@@ -9,17 +9,17 @@ from typing import Any
 import asyncpg
 import pytest
 
+from authz_service.bank.funding import expect_funding
+from authz_service.bank.inbox import approve as approve_notice
+from authz_service.bank.inbox import resolve as resolve_notice
+from authz_service.bank.partners import SignatureStyle
 from authz_service.events.kinds import KINDS, NoticeResolved
 from authz_service.events.numbering import number_events
 from authz_service.events.outbox import publish
 from authz_service.events.retention import remove_old
+from authz_service.reconciliation.disputes import answer_dispute, open_dispute
+from authz_service.reconciliation.exceptions import Outcome, approve, resolve
 from authz_service.settlement.accounts import approve_account, request_account
-from authz_service.settlement.disputes import answer_dispute, open_dispute
-from authz_service.settlement.exceptions import Outcome, approve, resolve
-from authz_service.settlement.funding import expect_funding
-from authz_service.settlement.inbox import approve as approve_notice
-from authz_service.settlement.inbox import resolve as resolve_notice
-from authz_service.settlement.partners import SignatureStyle
 from authz_service.settlement.positions import Account
 from authz_service.settlement.waits import unwait, wait
 from authz_service.vocabulary import CardStatus

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from authz_service.settlement.notice import (
+from authz_service.bank.notice import (
     Case,
     Notice,
     NoticeRefused,

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from authz_service.settlement.findings import Finding, Funding, Payout, State, Step
-from authz_service.settlement.reconcile import reconcile
-from authz_service.settlement.statement_lines import StatementLine, identified
+from authz_service.reconciliation.findings import Finding, Funding, Payout, State, Step
+from authz_service.reconciliation.reconcile import reconcile
+from authz_service.reconciliation.statement_lines import StatementLine, identified
 
 MONDAY: Final = date(2024, 10, 7)
 A_DAY: Final = timedelta(days=1)

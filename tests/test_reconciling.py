@@ -7,11 +7,11 @@ from typing import Any
 import asyncpg
 import pytest
 
+from authz_service.bank.funding import expect_funding
+from authz_service.bank.partners import SignatureStyle
 from authz_service.closing import what_is_open
-from authz_service.settlement.exceptions import ExceptionRefused, Outcome, approve, resolve
-from authz_service.settlement.funding import expect_funding
-from authz_service.settlement.partners import SignatureStyle
-from authz_service.settlement.statement_lines import Format, StatementRefused
+from authz_service.reconciliation.exceptions import ExceptionRefused, Outcome, approve, resolve
+from authz_service.reconciliation.statement_lines import Format, StatementRefused
 from tests.bank import a_bank, followed
 from tests.harm import address_of
 from tests.reconciling import (

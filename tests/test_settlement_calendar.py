@@ -9,10 +9,10 @@ from typing import Any, Final
 import pytest
 
 from authz_service.orders import OrderRefused
+from authz_service.reconciliation.disputes import open_dispute
 from authz_service.settlement.batches import BatchRefused, due
 from authz_service.settlement.calendar import CalendarRefused, change_cut_off, change_holidays, change_payout_limit
 from authz_service.settlement.cut_offs import CutOff
-from authz_service.settlement.disputes import open_dispute
 from authz_service.settlement.positions import parts_of
 from tests.settling import CARD_DESK, SAMARINDA, batch_closed, instructions, said
 from tests.test_closing import LONG_AFTER, closed

@@ -11,9 +11,9 @@ from typing import Any, Final
 
 import pytest
 
-from authz_service.settlement.following import follow
-from authz_service.settlement.funding import expect_funding
-from authz_service.settlement.inbox import Received
+from authz_service.bank.following import follow
+from authz_service.bank.funding import expect_funding
+from authz_service.bank.inbox import Received
 from authz_service.settlement.waits import wait
 from tests.bank import SAMARINDA, became, followed, kept_notice
 from tests.cutting import CutConnection, cut_at_each_statement
@@ -120,7 +120,7 @@ import asyncpg
 from authz_service.clock import clock_from
 from authz_service.settings import Settings
 from authz_service.settlement.batches import close_batch
-from authz_service.settlement.following import follow
+from authz_service.bank.following import follow
 
 async def settle():
     connection, settings = await asyncpg.connect(sys.argv[1]), Settings()

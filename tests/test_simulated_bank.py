@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from authz_service.settlement.funding import expect_funding
-from authz_service.settlement.partners import SignatureStyle
+from authz_service.bank.funding import expect_funding
+from authz_service.bank.partners import SignatureStyle
 from authz_service.simulation.bank import Bank
 from authz_service.simulation.end import differences, end_play
 from authz_service.simulation.identity import Identity

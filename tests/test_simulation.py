@@ -5,8 +5,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from authz_service.bank.notice import Told, read_notice
 from authz_service.settlement.canonical import Totals
-from authz_service.settlement.notice import Told, read_notice
 from authz_service.settlement.papers import bank_file
 from authz_service.settlement.positions import Instruction
 from authz_service.settlement.reading import Batch, Payout, PayoutState

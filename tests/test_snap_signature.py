@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from hypothesis import given
 from hypothesis import strategies as st
 
-from authz_service.settlement.signature import (
+from authz_service.bank.signature import (
     KeyUnusable,
     instant_of,
     is_signed_with_key,

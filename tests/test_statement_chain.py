@@ -5,10 +5,10 @@ from itertools import permutations
 
 import pytest
 
-from authz_service.settlement.findings import Finding, State
-from authz_service.settlement.statement_chain import Span, breaks_between
-from authz_service.settlement.statement_lines import StatementLine
-from authz_service.settlement.working_days import is_working_day
+from authz_service.reconciliation.findings import Finding, State
+from authz_service.reconciliation.statement_chain import Span, breaks_between
+from authz_service.reconciliation.statement_lines import StatementLine
+from authz_service.reconciliation.working_days import is_working_day
 from tests.reconciling import a_statement as as_csv
 from tests.reconciling import open_ones, read, reconciled, states, today, tomorrow
 from tests.settling import batch_closed, instructions

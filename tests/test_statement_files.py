@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from authz_service.settlement.statement_files import read_mapping, read_statement
-from authz_service.settlement.statement_lines import Format, Statement, StatementRefused
+from authz_service.reconciliation.statement_files import read_mapping, read_statement
+from authz_service.reconciliation.statement_lines import Format, Statement, StatementRefused
 from authz_service.vocabulary import in_rupiah
 
 HERE = Path(__file__).parent / "statements"

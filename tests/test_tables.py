@@ -10,9 +10,9 @@ from typing import Any, Final
 import pytest
 from rich.console import Console
 
+from authz_service.bank.partners import SignatureStyle, add_partner
 from authz_service.commands.tables import WHOLE_UP_TO, print_table
-from authz_service.settlement.disputes import open_dispute
-from authz_service.settlement.partners import SignatureStyle, add_partner
+from authz_service.reconciliation.disputes import open_dispute
 from tests.bank import SAMARINDA, followed, kept_notice
 from tests.operators import Operator
 from tests.reconciling import reconciled, today

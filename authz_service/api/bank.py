@@ -2,7 +2,7 @@
 
 Only what is not genuine or not readable is refused, and nothing of it is kept but a line of the security log. A
 genuine notice is kept first and acknowledged then; whether it agrees with the books is seen later, by
-`settlement/following.py`: the bank has done its part.
+`bank/following.py`: the bank has done its part.
 """
 
 import re
@@ -38,14 +38,14 @@ from authz_service.api.snap import (
     too_many_requests,
     unauthorised,
 )
+from authz_service.bank.inbox import Received, receive
+from authz_service.bank.notice import NoticeRefused, read_notice
+from authz_service.bank.partners import PARTNER_ID_LIMIT
+from authz_service.bank.security import SecurityLog
+from authz_service.bank.signature import instant_of
 from authz_service.clock import monotonic_seconds
 from authz_service.metrics import count_answer
 from authz_service.problems import Problem
-from authz_service.settlement.inbox import Received, receive
-from authz_service.settlement.notice import NoticeRefused, read_notice
-from authz_service.settlement.partners import PARTNER_ID_LIMIT
-from authz_service.settlement.security import SecurityLog
-from authz_service.settlement.signature import instant_of
 from authz_service.vocabulary import CHANCE_BYTES
 
 log = structlog.get_logger()

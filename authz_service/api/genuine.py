@@ -10,14 +10,14 @@ from datetime import datetime
 from authz_service.api.arrival import Arrived
 from authz_service.api.office import Office
 from authz_service.api.snap import invalid_token, token_not_found, unauthorised
-from authz_service.database import Connection
-from authz_service.settlement.partners import Partner, SignatureStyle, partner_of, stranger
-from authz_service.settlement.signature import (
+from authz_service.bank.partners import Partner, SignatureStyle, partner_of, stranger
+from authz_service.bank.signature import (
     is_signed_with_key,
     is_signed_with_secret,
     text_of_token_request,
     text_to_sign,
 )
+from authz_service.database import Connection
 
 
 async def claimed(connection: Connection, here: Office, partner_id: str) -> tuple[Partner, datetime]:

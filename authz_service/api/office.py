@@ -24,6 +24,7 @@ from authz_service.answers import Answer, Document
 from authz_service.api.arrival import Arrived, body_of, head_of, idempotency_key, problem_answer
 from authz_service.api.bodies import parse, query_invalid
 from authz_service.api.rates import Rate
+from authz_service.bank.security import SecurityLog
 from authz_service.clock import Clock, monotonic_seconds
 from authz_service.database import Connection, OfficePool
 from authz_service.idempotency import fingerprint
@@ -33,7 +34,6 @@ from authz_service.once import Keyed, Work, once
 from authz_service.problems import InternalError, KeyUnknown, NotDecided, NotForThisKey, Problem, QueryInvalid
 from authz_service.registry import Reference, Registry
 from authz_service.settings import Settings
-from authz_service.settlement.security import SecurityLog
 from authz_service.vocabulary import Chance
 
 log = structlog.get_logger()

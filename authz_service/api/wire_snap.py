@@ -1,4 +1,4 @@
-"""SNAP's bodies as OpenAPI shows them; `snap.py` and `settlement/notice.py` are what is really written and read."""
+"""SNAP's bodies as OpenAPI shows them; `snap.py` and `bank/notice.py` are what is really written and read."""
 
 from typing import Annotated, Any, Final, Literal
 

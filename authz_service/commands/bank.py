@@ -8,15 +8,10 @@ from zoneinfo import ZoneInfo
 
 import typer
 
-from authz_service.commands.place import Actor, console, done, say, shown
-from authz_service.commands.tables import print_table
-from authz_service.database import Connection
-from authz_service.keys import Keys
-from authz_service.settings import Settings
-from authz_service.settlement.funding import expect_funding
-from authz_service.settlement.inbox import KeptNotice, approve, resolve
-from authz_service.settlement.inbox import listed as notices
-from authz_service.settlement.partners import (
+from authz_service.bank.funding import expect_funding
+from authz_service.bank.inbox import KeptNotice, approve, resolve
+from authz_service.bank.inbox import listed as notices
+from authz_service.bank.partners import (
     ListedKey,
     PartnerRefused,
     SignatureStyle,
@@ -24,7 +19,12 @@ from authz_service.settlement.partners import (
     add_partner,
     listed,
 )
-from authz_service.settlement.signature import KeyUnusable, public_key_of
+from authz_service.bank.signature import KeyUnusable, public_key_of
+from authz_service.commands.place import Actor, console, done, say, shown
+from authz_service.commands.tables import print_table
+from authz_service.database import Connection
+from authz_service.keys import Keys
+from authz_service.settings import Settings
 from authz_service.vocabulary import ProgrammeId, in_rupiah
 
 bank: Final = typer.Typer(no_args_is_help=True, help="Banks that send notices: who they are, and their keys.")

@@ -6,10 +6,10 @@ from typing import Annotated, Final
 
 import typer
 
+from authz_service.bank.partners import SignatureStyle
 from authz_service.clock import clock_from
 from authz_service.commands.place import console, refusals
 from authz_service.commands.tables import print_table
-from authz_service.settlement.partners import SignatureStyle
 
 certify: Final = typer.Typer(no_args_is_help=True, help="The checklist of a bank's engineer, asked of a service.")
 

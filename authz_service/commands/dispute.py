@@ -10,8 +10,8 @@ import typer
 from authz_service.commands.place import Actor, console, done, say, shown
 from authz_service.commands.tables import print_table
 from authz_service.database import Connection
+from authz_service.reconciliation.disputes import Dispute, Opened, answer_dispute, disputes, open_dispute
 from authz_service.settings import Settings
-from authz_service.settlement.disputes import Dispute, Opened, answer_dispute, disputes, open_dispute
 from authz_service.vocabulary import ProgrammeId
 
 dispute: Final = typer.Typer(no_args_is_help=True, help="Disputed purchases and their clocks; no money moves.")

@@ -17,6 +17,9 @@ from pydantic import ValidationError
 from rich.console import Console
 
 from authz_service.access import AccessRefused
+from authz_service.bank.funding import FundingRefused
+from authz_service.bank.inbox import InboxRefused
+from authz_service.bank.partners import PartnerRefused
 from authz_service.clock import clock_from
 from authz_service.closing import BooksDoNotTie, ClosingRefused
 from authz_service.closing_statement import NotClosedYet, StatementNotWritten
@@ -28,21 +31,18 @@ from authz_service.events.endpoints import EndpointRefused
 from authz_service.events.record import ResendRefused
 from authz_service.ledger.entries import BooksBusy
 from authz_service.orders import OrderRefused
+from authz_service.reconciliation.disputes import DisputeRefused
+from authz_service.reconciliation.exceptions import ExceptionRefused
+from authz_service.reconciliation.report import ReportNotWritten
+from authz_service.reconciliation.statement_lines import StatementRefused
 from authz_service.roll.orders import RollRefused
 from authz_service.serving import NotServedError
 from authz_service.settings import SANDBOX_ROOT_KEY, Settings
 from authz_service.settlement.accounts import AccountRefused
 from authz_service.settlement.batches import BatchRefused
 from authz_service.settlement.calendar import CalendarRefused
-from authz_service.settlement.disputes import DisputeRefused
-from authz_service.settlement.exceptions import ExceptionRefused
-from authz_service.settlement.funding import FundingRefused
-from authz_service.settlement.inbox import InboxRefused
 from authz_service.settlement.instructions import PayoutRefused
 from authz_service.settlement.papers import PaperNotWritten
-from authz_service.settlement.partners import PartnerRefused
-from authz_service.settlement.report import ReportNotWritten
-from authz_service.settlement.statement_lines import StatementRefused
 from authz_service.settlement.waits import WaitRefused
 from authz_service.terms import TermsRefused
 from authz_service.vocabulary import ProgrammeId

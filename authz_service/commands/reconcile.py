@@ -12,12 +12,12 @@ from authz_service.clock import clock_from
 from authz_service.commands.place import Actor, console, done, refusals, say, settings_given
 from authz_service.commands.tables import print_table
 from authz_service.database import Connection
+from authz_service.reconciliation.exceptions import KeptException, Outcome, approve, listed, resolve
+from authz_service.reconciliation.reconciling import Reconciled, reconcile_statement
+from authz_service.reconciliation.report import require_format, sums_of, write_report
+from authz_service.reconciliation.statement_files import OUR_BANK, Layout, read_mapping, read_statement
+from authz_service.reconciliation.statement_lines import Format, Statement, StatementRefused
 from authz_service.settings import Settings
-from authz_service.settlement.exceptions import KeptException, Outcome, approve, listed, resolve
-from authz_service.settlement.reconciling import Reconciled, reconcile_statement
-from authz_service.settlement.report import require_format, sums_of, write_report
-from authz_service.settlement.statement_files import OUR_BANK, Layout, read_mapping, read_statement
-from authz_service.settlement.statement_lines import Format, Statement, StatementRefused
 from authz_service.vocabulary import ProgrammeId, in_rupiah, several
 
 exceptions: Final = typer.Typer(no_args_is_help=True, help="Where bank and books disagree; two people close each.")

@@ -7,9 +7,9 @@ from typing import Annotated, Final
 
 import typer
 
+from authz_service.bank.partners import SignatureStyle
 from authz_service.clock import clock_from
 from authz_service.commands.place import console, refusals
-from authz_service.settlement.partners import SignatureStyle
 from authz_service.vocabulary import in_rupiah
 
 simulate: Final = typer.Typer(no_args_is_help=True, help="A bank to test against: never with real money or real keys.")

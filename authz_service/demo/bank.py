@@ -16,9 +16,9 @@ from typing import IO, Any, Final
 
 import orjson
 
+from authz_service.bank.partners import SignatureStyle
 from authz_service.demo.town import DemoFailedError
 from authz_service.settlement.papers import write
-from authz_service.settlement.partners import SignatureStyle
 from authz_service.simulation.identity import identity_from, write_new_key
 from authz_service.simulation.orders import Deposit
 from authz_service.simulation.play import PARTNER, Stage, known_bank

@@ -5,12 +5,12 @@ from datetime import datetime, timedelta
 from typing import Final, Protocol
 from zoneinfo import ZoneInfo
 
+from authz_service.bank.funding import expect_funding
 from authz_service.clock import ShiftedClock, monotonic_seconds
 from authz_service.demo.bank import BankBeside, Told
 from authz_service.demo.town import DemoFailedError
 from authz_service.enrolment.granting import grant_entitlements
 from authz_service.settlement.batches import close_batch, due
-from authz_service.settlement.funding import expect_funding
 from authz_service.settlement.papers import bank_file, write
 from authz_service.settlement.reading import one_batch, payouts_of
 from authz_service.settlement.unsettled import what_is_unsettled

@@ -3,17 +3,12 @@
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
-import asyncpg
-
 from authz_service.events.kinds import (
     BatchClosed,
     Event,
-    ExceptionOpened,
-    NoticeParked,
     PayoutInstructed,
 )
 from authz_service.settlement.canonical import Totals
-from authz_service.settlement.findings import Finding
 from authz_service.settlement.positions import Instruction
 from authz_service.vocabulary import BatchId
 
@@ -48,37 +43,3 @@ def told_of_batch(
             merchant_id=each.merchant_id,
             amount=each.amount_rupiah,
         )
-
-
-def told_of_parked(
-    notices: Sequence[asyncpg.Record], reasons: Sequence[str | None], instruction_id: str | None
-) -> Iterator[Event]:
-    """Each notice that is parked now and was not before, or for another reason; never one that people have resolved."""
-    for notice, reason in zip(notices, reasons, strict=True):
-        if reason is None or notice["standing"] == "resolved" or notice["reason"] == reason:
-            continue
-        yield NoticeParked(
-            notice_id=notice["notice_id"],
-            partner_id=notice["partner_id"],
-            told=notice["status"],
-            reason=reason,
-            instruction_id=instruction_id,
-            amount=notice["amount_rupiah"],
-        )
-
-
-def told_of_exception(exception_id: str, finding: Finding) -> Event:
-    return ExceptionOpened(
-        exception_id=exception_id,
-        kind=finding.state,
-        instruction_id=ours(finding.reference),
-        our_amount=finding.ours_rupiah,
-        their_amount=finding.theirs_rupiah,
-        since_on=finding.since_on,
-    )
-
-
-def ours(reference: str) -> str | None:
-    """What a bank calls a payment is told only where it is a payout of ours: else it is somebody's free text."""
-    is_ours = reference.startswith("pay_") and reference.removeprefix("pay_").isalnum() and reference.isascii()
-    return reference if is_ours else None

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from authz_service.settlement.partners import SignatureStyle
+from authz_service.bank.partners import SignatureStyle
 from authz_service.simulation.checklist import POINTS, Point, Talk
 from authz_service.simulation.line import Line, Reply, Unanswered
 

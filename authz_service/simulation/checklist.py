@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from itertools import count
 from typing import Any, Final
 
-from authz_service.settlement.partners import SignatureStyle
+from authz_service.bank.partners import SignatureStyle
 from authz_service.simulation.identity import Identity
 from authz_service.simulation.requests import Request, notice_body, notice_request, token_request
 

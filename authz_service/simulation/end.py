@@ -8,13 +8,13 @@ from typing import Final
 
 import asyncpg
 
+from authz_service.bank.following import NotOurs
+from authz_service.bank.inbox import approve, resolve
+from authz_service.reconciliation.exceptions import open_exceptions
+from authz_service.reconciliation.findings import Step
 from authz_service.serving import NotServedError
 from authz_service.settlement.batches import close_batch
 from authz_service.settlement.by_hand import say_of_payouts
-from authz_service.settlement.exceptions import open_exceptions
-from authz_service.settlement.findings import Step
-from authz_service.settlement.following import NotOurs
-from authz_service.settlement.inbox import approve, resolve
 from authz_service.settlement.instructions import PayoutEvent
 from authz_service.settlement.payables import payables
 from authz_service.simulation.bank import Bank

@@ -17,9 +17,9 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
+from authz_service.bank.partners import SignatureStyle
+from authz_service.bank.signature import KEY_BITS
 from authz_service.serving import NotServedError
-from authz_service.settlement.partners import SignatureStyle
-from authz_service.settlement.signature import KEY_BITS
 
 _OWNERS_ALONE: Final = 0o600
 

@@ -12,9 +12,9 @@ from typing import Any, Final, Self
 import aiohttp
 import orjson
 
+from authz_service.bank.partners import SignatureStyle
 from authz_service.clock import Clock
 from authz_service.serving import NotServedError
-from authz_service.settlement.partners import SignatureStyle
 from authz_service.simulation.identity import Identity
 from authz_service.simulation.requests import Request, notice_request, token_request
 

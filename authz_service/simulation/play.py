@@ -7,16 +7,16 @@ from zoneinfo import ZoneInfo
 
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
 
+from authz_service.bank.following import follow
+from authz_service.bank.partners import SignatureStyle, add_key, add_partner
+from authz_service.bank.signature import KEY_BITS
 from authz_service.clock import Clock
 from authz_service.database import Connection
 from authz_service.keys import Keys
+from authz_service.reconciliation.reconciling import Reconciled, reconcile_statement
+from authz_service.reconciliation.statement_files import read_statement
+from authz_service.reconciliation.statement_lines import Format
 from authz_service.settings import Settings
-from authz_service.settlement.following import follow
-from authz_service.settlement.partners import SignatureStyle, add_key, add_partner
-from authz_service.settlement.reconciling import Reconciled, reconcile_statement
-from authz_service.settlement.signature import KEY_BITS
-from authz_service.settlement.statement_files import read_statement
-from authz_service.settlement.statement_lines import Format
 from authz_service.simulation.bank import Bank
 from authz_service.simulation.identity import Identity
 from authz_service.simulation.orders import Deposit, PaymentOrder

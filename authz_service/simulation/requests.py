@@ -7,8 +7,8 @@ from zoneinfo import ZoneInfo
 
 import orjson
 
-from authz_service.settlement.partners import SignatureStyle
-from authz_service.settlement.signature import (
+from authz_service.bank.partners import SignatureStyle
+from authz_service.bank.signature import (
     signed_with_key,
     signed_with_secret,
     text_of_token_request,

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from authz_service.settlement.partners import SignatureStyle
+from authz_service.bank.partners import SignatureStyle
 from tests.bank import NOTIFY, TOKEN, Bank, a_bank, a_notice, became, followed
 from tests.settling import batch_closed, instructions
 from tests.world import World

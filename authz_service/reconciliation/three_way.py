@@ -4,7 +4,7 @@ from datetime import date
 from typing import Final
 
 from authz_service.database import Connection
-from authz_service.settlement.findings import Finding, State
+from authz_service.reconciliation.findings import Finding, State
 from authz_service.vocabulary import ProgrammeId
 
 _PURCHASES: Final = """

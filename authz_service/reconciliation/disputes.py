@@ -14,7 +14,7 @@ from authz_service.database import Connection
 from authz_service.events.kinds import DisputeAnswered, DisputeOpened
 from authz_service.events.outbox import publish
 from authz_service.orders import OrderKind, keep_order
-from authz_service.settlement.working_days import DisputeClocks
+from authz_service.reconciliation.working_days import DisputeClocks
 from authz_service.vocabulary import CHANCE_BYTES, Chance, ProgrammeId, new_id
 
 _CLOCKS: Final = """

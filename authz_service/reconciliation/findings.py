@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
 
-from authz_service.settlement.statement_lines import StatementLine
+from authz_service.reconciliation.statement_lines import StatementLine
 
 
 class State(StrEnum):

@@ -16,8 +16,8 @@ from typing import ClassVar, Final
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from authz_service.settlement.mt940_files import read_mt940
-from authz_service.settlement.statement_lines import (
+from authz_service.reconciliation.mt940_files import read_mt940
+from authz_service.reconciliation.statement_lines import (
     DESCRIPTION_LIMIT,
     REFERENCE_LIMIT,
     Format,

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import structlog
 
+from authz_service.bank.following import follow
 from authz_service.clock import Clock
 from authz_service.database import OfficePool
 from authz_service.settings import Settings
-from authz_service.settlement.following import follow
 from authz_service.vocabulary import Chance, ProgrammeId
 
 log = structlog.get_logger()

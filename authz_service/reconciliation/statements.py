@@ -6,8 +6,8 @@ from datetime import date, datetime
 from typing import Final
 
 from authz_service.database import Connection
-from authz_service.settlement.statement_chain import Span
-from authz_service.settlement.statement_lines import Statement, StatementLine, StatementRefused
+from authz_service.reconciliation.statement_chain import Span
+from authz_service.reconciliation.statement_lines import Statement, StatementLine, StatementRefused
 from authz_service.vocabulary import CHANCE_BYTES, Chance, ProgrammeId, new_id
 
 _OF_ANOTHER: Final = """

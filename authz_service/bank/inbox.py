@@ -12,13 +12,13 @@ from hashlib import sha256
 from typing import Final
 from zoneinfo import ZoneInfo
 
+from authz_service.bank.notice import Notice
+from authz_service.bank.partners import Partner
+from authz_service.bank.signature import minified
 from authz_service.database import Connection
 from authz_service.events.kinds import NoticeResolved
 from authz_service.events.outbox import publish
 from authz_service.orders import OrderKind, keep_order
-from authz_service.settlement.notice import Notice
-from authz_service.settlement.partners import Partner
-from authz_service.settlement.signature import minified
 from authz_service.vocabulary import CHANCE_BYTES, Chance, ProgrammeId, new_id, several
 
 _RECEIVE: Final = """

@@ -13,8 +13,8 @@ from datetime import date, timedelta
 from itertools import accumulate
 from typing import Final
 
-from authz_service.settlement.findings import Finding, State
-from authz_service.settlement.statement_lines import StatementLine
+from authz_service.reconciliation.findings import Finding, State
+from authz_service.reconciliation.statement_lines import StatementLine
 from authz_service.vocabulary import in_rupiah
 
 _A_DAY: Final = timedelta(days=1)

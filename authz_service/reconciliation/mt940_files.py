@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import mt940
 
-from authz_service.settlement.statement_lines import (
+from authz_service.reconciliation.statement_lines import (
     DESCRIPTION_LIMIT,
     REFERENCE_LIMIT,
     Format,

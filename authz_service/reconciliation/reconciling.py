@@ -18,16 +18,16 @@ from authz_service.ledger.bookings import book
 from authz_service.ledger.entries import alone_with
 from authz_service.ledger.postings import funded
 from authz_service.orders import OrderKind, keep_order
+from authz_service.reconciliation.exceptions import Queued, queue
+from authz_service.reconciliation.findings import Finding, Funding, Payout, State, Step
+from authz_service.reconciliation.reconcile import reconcile
+from authz_service.reconciliation.statement_chain import breaks_between
+from authz_service.reconciliation.statement_lines import Statement, StatementRefused
+from authz_service.reconciliation.statements import KeptStatement, keep_matches, keep_statement, kept_lines
+from authz_service.reconciliation.three_way import books_that_differ
+from authz_service.reconciliation.working_days import is_working_day
 from authz_service.settings import Settings
-from authz_service.settlement.exceptions import Queued, queue
-from authz_service.settlement.findings import Finding, Funding, Payout, State, Step
 from authz_service.settlement.instructions import Source, Told, release_payout, return_payout, settle_payout
-from authz_service.settlement.reconcile import reconcile
-from authz_service.settlement.statement_chain import breaks_between
-from authz_service.settlement.statement_lines import Statement, StatementRefused
-from authz_service.settlement.statements import KeptStatement, keep_matches, keep_statement, kept_lines
-from authz_service.settlement.three_way import books_that_differ
-from authz_service.settlement.working_days import is_working_day
 from authz_service.vocabulary import CHANCE_BYTES, Chance, ProgrammeId, TransferId, new_id
 
 _PROGRAMME: Final = """

@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 from datetime import date
 from typing import Final, Protocol, TypeVar
 
-from authz_service.settlement.findings import Finding, Funding, Payout, State, Step
-from authz_service.settlement.statement_lines import StatementLine
+from authz_service.reconciliation.findings import Finding, Funding, Payout, State, Step
+from authz_service.reconciliation.statement_lines import StatementLine
 from authz_service.vocabulary import in_rupiah
 
 PAID: Final = "settled"

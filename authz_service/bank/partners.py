@@ -16,9 +16,9 @@ from typing import Final
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey, RSAPublicNumbers
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_public_key
 
+from authz_service.bank.signature import KEY_BITS
 from authz_service.database import Connection
 from authz_service.orders import OrderKind, keep_order
-from authz_service.settlement.signature import KEY_BITS
 from authz_service.vocabulary import Chance, ProgrammeId
 
 _PARTNER: Final = """

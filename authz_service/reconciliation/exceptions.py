@@ -14,8 +14,8 @@ from authz_service.database import Connection
 from authz_service.events.kinds import ExceptionResolved
 from authz_service.events.outbox import publish
 from authz_service.orders import OrderKind, keep_order
-from authz_service.settlement.findings import Finding, State
-from authz_service.settlement.told import told_of_exception
+from authz_service.reconciliation.findings import Finding, State
+from authz_service.reconciliation.told import told_of_exception
 from authz_service.vocabulary import CHANCE_BYTES, Chance, ProgrammeId, new_id, several
 
 _KNOWN: Final = """

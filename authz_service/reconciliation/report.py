@@ -13,7 +13,7 @@ from typing import Final
 
 import orjson
 
-from authz_service.settlement.findings import Finding, State
+from authz_service.reconciliation.findings import Finding, State
 
 _FORMATS: Final = (".csv", ".json")
 _WOULD_BE_A_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")

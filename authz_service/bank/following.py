@@ -13,6 +13,8 @@ from typing import Final
 
 import asyncpg
 
+from authz_service.bank.notice import Parked, Standing, Told, next_step
+from authz_service.bank.told import told_of_parked
 from authz_service.clock import Clock
 from authz_service.database import Connection
 from authz_service.events.kinds import ProgrammeFunded
@@ -23,8 +25,6 @@ from authz_service.ledger.postings import funded
 from authz_service.settings import Settings
 from authz_service.settlement import instructions
 from authz_service.settlement.instructions import PayoutEvent, Source, fail_payout, return_payout, settle_payout
-from authz_service.settlement.notice import Parked, Standing, Told, next_step
-from authz_service.settlement.told import told_of_parked
 from authz_service.vocabulary import CHANCE_BYTES, Chance, ProgrammeId, TransferId, new_id
 
 _WAITING: Final = """

@@ -1,0 +1,1 @@
+"""What the banks tell: who may speak, their notices, and what becomes of each."""

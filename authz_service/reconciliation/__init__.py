@@ -1,0 +1,1 @@
+"""Whether authorisations, ledger and the bank's statement say the same, and what is done where they do not."""

@@ -21,6 +21,9 @@ from tests.settling import batch_closed
 from tests.test_reconcile_command import Typed
 from tests.world import PROGRAMME, World
 
+pytestmark = pytest.mark.timeout(300)
+"""Each command is a process of its own, and on a busy machine takes seconds to start."""
+
 
 async def typed(world: World, *words: str, columns: int = 80) -> Typed:
     """`authz …` beside the running service, on its clock, in a window of 80 columns."""

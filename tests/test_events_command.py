@@ -54,7 +54,7 @@ async def happened(world: World, name: str) -> None:
 
 async def test_what_was_told_is_shown_and_sent_again(world: World) -> None:
     async with receiving() as receiver, a_sender(world) as sender:
-        endpoint_id = await an_endpoint(world, receiver.url)
+        endpoint_id = await an_endpoint(world, receiver.url, "settlement.*", "payout.*")
         await world.authorise(capture=True)
         await batch_closed(world)
         await sender.round()

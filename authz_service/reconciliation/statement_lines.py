@@ -95,7 +95,9 @@ def require_money(amount_rupiah: int, line: int | None) -> int:
 
 def one_line(text: str, limit: int) -> str:
     """Printable and in one line: what others wrote into it reaches neither a screen nor a log as anything but text."""
-    return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())[:limit]
+    if not text.isprintable():
+        text = "".join(letter if letter.isprintable() else " " for letter in text)
+    return " ".join(text.split())[:limit]
 
 
 def last_digits(account: str) -> str | None:

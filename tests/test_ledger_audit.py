@@ -1,7 +1,7 @@
 """The books that the service writes keep every invariant, and one forged row is enough to break each of them."""
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from io import StringIO
 from os import urandom
@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import asyncpg
 import pytest
+from msgspec.structs import replace
 from rich.console import Console
 
 from authz_service.clock import month_of

@@ -5,6 +5,8 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, time, timedelta
 from typing import Final
 
+from msgspec.structs import asdict as columns_of
+
 from authz_service.clock import month_end
 from authz_service.enrolment.edition import Ceiling, Edition, Terms
 from authz_service.enrolment.synthetic import SyntheticCompanion, SyntheticFamily, SyntheticRoll, SyntheticShop
@@ -66,7 +68,7 @@ def first_rows(plan: Plan) -> dict[str, list[Row]]:
         "account": _accounts(plan),
         "wallet": [_wallet(transfer) for transfer in transfers if transfer.kind is TransferKind.GRANT]
         or [_empty_wallet(family) for family in roll.families],
-        "transfer": [asdict(transfer) for transfer in transfers],
+        "transfer": [columns_of(transfer) for transfer in transfers],
     }
 
 
@@ -227,8 +229,8 @@ def _transfers(plan: Plan) -> list[Transfer]:
 
 
 def _wallet(grant: Transfer) -> Row:
-    return {"beneficiary_id": grant.credit_account_id, "version": 1, **asdict(effect_on_wallet(grant))}
+    return {"beneficiary_id": grant.credit_account_id, "version": 1, **columns_of(effect_on_wallet(grant))}
 
 
 def _empty_wallet(family: SyntheticFamily) -> Row:
-    return {"beneficiary_id": family.beneficiary_id, "version": 1, **asdict(Balance())}
+    return {"beneficiary_id": family.beneficiary_id, "version": 1, **columns_of(Balance())}

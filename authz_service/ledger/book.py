@@ -7,6 +7,7 @@ from datetime import date, datetime
 from typing import Any, Final
 
 import asyncpg
+from msgspec import Struct
 
 from authz_service.database import Connection
 from authz_service.ledger.postings import Balance, Transfer
@@ -19,8 +20,7 @@ NOBODY: Final = ""
 Row = tuple[Any, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
+class Question(Struct, frozen=True, kw_only=True):
     """What one request needs to have read: its key, its STAN, and a card, an authorisation or an original's key."""
 
     principal_id: str
@@ -32,8 +32,7 @@ class Question:
     authorisation_id: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Snapshot:
+class Snapshot(Struct, frozen=True, kw_only=True):
     """What all decisions of one batch rest on: reference data of one version, one instant, and its month."""
 
     programme_id: ProgrammeId
@@ -42,8 +41,7 @@ class Snapshot:
     month: date
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AllowanceUse:
+class AllowanceUse(Struct, frozen=True, kw_only=True):
     """An addition to (or, negative, a return to) a month's allowance; `cap_rupiah` and `packages_cap` if it is new."""
 
     cap_rupiah: int | None

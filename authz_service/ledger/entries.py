@@ -2,10 +2,10 @@
 
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import asdict, fields
 from typing import Final
 
 import asyncpg
+from msgspec.structs import astuple
 
 from authz_service.database import Connection, DatabaseUnusable
 from authz_service.ledger.postings import Transfer
@@ -20,7 +20,7 @@ _LOCK: Final = """
 -- Programme before wallets, as everywhere; who only adds a shop or a till to it does not wait.
 SELECT true FROM programme WHERE programme_id = $1 FOR NO KEY UPDATE
 """
-_COLUMNS: Final = ("programme_id", *(field.name for field in fields(Transfer)))
+_COLUMNS: Final = ("programme_id", *Transfer.__struct_fields__)
 _BUSY: Final = (
     asyncpg.QueryCanceledError,
     asyncpg.LockNotAvailableError,
@@ -79,5 +79,5 @@ def said_clearly() -> Iterator[None]:
 
 async def enter(connection: Connection, programme_id: ProgrammeId, transfers: Sequence[Transfer]) -> None:
     """The transfers are in the books; wallets they touch are the caller's to change."""
-    records = [(programme_id, *asdict(transfer).values()) for transfer in transfers]
+    records = [(programme_id, *astuple(transfer)) for transfer in transfers]
     await connection.copy_records_to_table("transfer", columns=_COLUMNS, records=records)

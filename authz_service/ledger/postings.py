@@ -6,9 +6,10 @@ that are no part of a hold change what an account has.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
+
+from msgspec import Struct
 
 from authz_service.ledger.accounts import CLEARING, FUND, SPONSOR, UNALLOCATED
 from authz_service.vocabulary import (
@@ -22,8 +23,7 @@ from authz_service.vocabulary import (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Transfer:
+class Transfer(Struct, frozen=True, kw_only=True):
     """One immutable row: `amount_rupiah` > 0 leaves one account for another; `created_at` is business time."""
 
     transfer_id: TransferId
@@ -38,8 +38,7 @@ class Transfer:
     created_at: datetime
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Balance:
+class Balance(Struct, frozen=True, kw_only=True):
     """A wallet's three running figures, or a change of them (rupiah)."""
 
     available_rupiah: int = 0
@@ -94,10 +93,12 @@ def granted(transfer_id: TransferId, beneficiary_id: BeneficiaryId, amount_rupia
     return _of_the_office(transfer_id, TransferKind.GRANT, Cause.ENROL, way, amount_rupiah, at)
 
 
-def returned(transfer_id: TransferId, beneficiary_id: BeneficiaryId, amount_rupiah: int, at: datetime) -> Transfer:
+def returned(
+    transfer_id: TransferId, beneficiary_id: BeneficiaryId, amount_rupiah: int, at: datetime, reason: str | None = None
+) -> Transfer:
     """What a removed family has not spent is nobody's again."""
     way = AccountId(beneficiary_id), UNALLOCATED
-    return _of_the_office(transfer_id, TransferKind.RETURN, Cause.REMOVE, way, amount_rupiah, at)
+    return _of_the_office(transfer_id, TransferKind.RETURN, Cause.REMOVE, way, amount_rupiah, at, reason)
 
 
 def left_over(
@@ -168,8 +169,7 @@ def _of_the_office(
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Parties:
+class Parties(Struct, frozen=True, kw_only=True):
     """Between whom an authorisation's transfers go, and why, if the till said so."""
 
     authorisation_id: AuthorisationId

@@ -43,7 +43,7 @@ async def leave(roll: Roll, family: LockedFamily, *, reason: str, actor: str) ->
     if family.held_rupiah or not family.available_rupiah:
         return effects
     transfer_id, amount = TransferId(roll.new_id("trf")), family.available_rupiah
-    transfer = replace(returned(transfer_id, family.beneficiary_id, amount, roll.now), reason=reason)
+    transfer = returned(transfer_id, family.beneficiary_id, amount, roll.now, reason)
     await roll.connection.execute(_EMPTY, roll.programme_id, family.beneficiary_id)
     await book(roll.connection, roll.programme_id, transfer)
     return replace(effects, returned_rupiah=amount, transfer_id=transfer_id)

@@ -158,7 +158,8 @@ async def test_disputes_by_command(world: World) -> None:
 
 async def test_the_commands_of_the_readme_run_as_they_stand_there(world: World, paid: str, tmp_path: Path) -> None:
     readme = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
-    lines = readme.partition("## The bank's statement")[2].split("```")[1].strip().splitlines()
+    blocks = readme.partition("## The bank's statement")[2].split("```")[1::2]
+    lines = next(block for block in blocks if "authz reconcile" in block).strip().splitlines()
     (tmp_path / "statement.csv").write_bytes(a_statement((-150_000, paid), (-2_500, ""), first=today(world)))
     sold = await world.database.fetchval("SELECT min(authorisation_id) FROM hold")
     statuses = []

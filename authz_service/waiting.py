@@ -7,6 +7,7 @@ once the record was sent, `outcome_unknown`; the batch goes on.
 import asyncio
 from collections import Counter, deque
 from dataclasses import dataclass, field
+from math import ceil
 from typing import Final
 
 from msgspec.structs import replace
@@ -85,7 +86,7 @@ class WaitingRoom:
         self._per_terminal: Counter[tuple[str, str]] = Counter()
         self._answering: dict[tuple[str, str, bytes], Asked] = {}
         self._waiting = 0
-        self._seconds_each = 0.0
+        self._seconds_a_batch = 0.0
         self._wake: deque[asyncio.Future[None]] = deque()
 
     def __len__(self) -> int:
@@ -149,8 +150,7 @@ class WaitingRoom:
     def done(self, batch: Batch, seconds: float) -> None:
         """The batch's cards are free again; what it took says how long others will wait."""
         self._busy_cards -= batch.cards
-        each = seconds / len(batch.asked) / self._settings.lanes
-        self._seconds_each += _SMOOTHING * (each - self._seconds_each)
+        self._seconds_a_batch += _SMOOTHING * (seconds - self._seconds_a_batch)
         if self._waiting:
             self._wake_one()
 
@@ -185,8 +185,14 @@ class WaitingRoom:
             raise TooManyRequests(
                 f"at most {self._settings.waiting_per_terminal} requests of a terminal wait at a time"
             )
-        if self._waiting * self._seconds_each > self._settings.admission_seconds:
+        if self._expected_seconds() > self._settings.admission_seconds:
             raise Overloaded("too many requests are waiting")
+
+    def _expected_seconds(self) -> float:
+        """Until the last of those who wait is taken: in whole batches, since one takes little longer than a request
+        alone. Counted by the request, the first burst after a quiet hour would be turned away."""
+        batches = ceil(self._waiting / self._settings.batch_limit)
+        return batches / self._settings.lanes * self._seconds_a_batch
 
     def _wake_one(self) -> None:
         while self._wake:

@@ -80,9 +80,9 @@ def _figure(drawing: Callable[[Axes, Result], None], run: Result, source: Path) 
 def _rate(axes: Axes, run: Result) -> None:
     """Each round is a point beside the same round of the smallest books, so that the machine's noise is seen, too."""
     smallest = run["sizes"][0]["rounds"]
-    for figure, name, colour, bound, words in (
-        (_per_second, "authorisations a second", BLUE, LEAST_RATE, "at least"),
-        (_p99_us, "p99", ORANGE, MOST_P99, "at most"),
+    for figure, name, colour, bound, words, beside in (
+        (_per_second, "authorisations a second", BLUE, LEAST_RATE, "at least", -13),
+        (_p99_us, "p99", ORANGE, MOST_P99, "at most", 5),
     ):
         medians = []
         for place, grown in enumerate(run["sizes"]):
@@ -90,7 +90,7 @@ def _rate(axes: Axes, run: Result) -> None:
             axes.plot([place] * len(ratios), ratios, "o", color=colour, alpha=0.35, markersize=5)
             if place:  # The smallest books are 1 by definition, in both colours at once.
                 axes.annotate(
-                    f"{_number(median(ratios), 2)} {TIMES}", (place, median(ratios)), (9, -3),
+                    f"{_number(median(ratios), 2)} {TIMES}", (place, median(ratios)), (9, beside),
                     textcoords="offset points", fontsize=8, color=colour,
                 )  # fmt: skip
             medians.append(median(ratios))
@@ -99,7 +99,7 @@ def _rate(axes: Axes, run: Result) -> None:
             bound, color=colour, linestyle="--", linewidth=1, label=f"its bar: {words} {_number(bound, 1)} {TIMES}"
         )
     low, high = axes.get_ylim()
-    axes.set_ylim(min(low, 0.7), max(high, 1.4))
+    axes.set_ylim(min(low, 0.7) - 0.1, max(high, 1.4) + 0.15)  # with room for labels and legend
     axes.set_ylabel(f"{TIMES} the smallest books")
     axes.set_title(f"The same sales on larger books, {AT_CONNECTIONS} connections")
     axes.legend(loc="upper center", ncols=2, frameon=False, fontsize=7)
@@ -108,13 +108,14 @@ def _rate(axes: Axes, run: Result) -> None:
 def _check(axes: Axes, run: Result) -> None:
     """With how many authorisations the check of what is new has read, which the sizes do not say."""
     sizes = run["sizes"]
-    for key, label, colour, above in (
-        ("full", "all of the books", BLUE, 8),
-        ("recent", "what is new", ORANGE, -15),
+    for key, other, label, colour in (
+        ("full", "recent", "all of the books", BLUE),
+        ("recent", "full", "what is new", ORANGE),
     ):
         seconds = [grown["checked"][f"{key}_seconds"] for grown in sizes]
         axes.plot(range(len(sizes)), seconds, "-o", color=colour, label=label)
         for place, each in enumerate(seconds):
+            above = 8 if each > sizes[place]["checked"][f"{other}_seconds"] else -15
             read = sizes[place]["checked"].get(f"{key}_authorisations")
             of = f" for {_number(read)} authorisations" if read else ""
             axes.annotate(

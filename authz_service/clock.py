@@ -11,6 +11,7 @@ from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
 from typing import Final, Protocol
+from weakref import WeakSet
 from zoneinfo import ZoneInfo
 
 _OFFSET_BYTES: Final = 8
@@ -71,9 +72,14 @@ def clock_from(offset_file: Path | None) -> Clock:
 
 class ChanceInPortions:
     """Bytes of `os.urandom`, each given once, from a portion that was taken together: a sale needs thirty of them, and
-    to ask the system each time takes longer than to write the id."""
+    to ask the system each time takes longer than to write the id. A forked process begins with a portion of its own."""
 
     def __init__(self) -> None:
+        self.drop()
+        _IN_PORTIONS.add(self)
+
+    def drop(self) -> None:
+        """What is left of the portion is given to nobody."""
         self._portion = b""
         self._given = 0
 
@@ -83,6 +89,18 @@ class ChanceInPortions:
             self._portion, start, end = os.urandom(max(count, _PORTION_BYTES)), 0, count
         self._given = end
         return self._portion[start:end]
+
+
+_IN_PORTIONS: Final[WeakSet[ChanceInPortions]] = WeakSet()
+
+
+def _drop_what_the_parent_has_too() -> None:
+    for each in _IN_PORTIONS:
+        each.drop()
+
+
+# Workers are spawned and copy nothing; this holds also where somebody forks one day.
+os.register_at_fork(after_in_child=_drop_what_the_parent_has_too)
 
 
 def month_of(instant: datetime, zone: ZoneInfo) -> date:

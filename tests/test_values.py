@@ -1,5 +1,7 @@
 """What a decision is made of cannot be changed afterwards, and no chance is given twice."""
 
+import os
+
 import pytest
 from msgspec import Struct
 
@@ -51,3 +53,20 @@ def test_every_byte_of_chance_is_given_once(monkeypatch: pytest.MonkeyPatch) -> 
         assert sum(each.count(portion) for each in given) <= size
     assert len(asked) < 10
     assert len(chance(100_000)) == 100_000
+
+
+def test_a_forked_process_is_given_no_byte_that_its_parent_is_given_too() -> None:
+    """Both go on after a portion was taken: from the same one they would draw the same ids."""
+    chance = ChanceInPortions()
+    chance(16)
+    reads, writes = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.write(writes, chance(16))
+        os._exit(0)
+    os.close(writes)
+    with os.fdopen(reads, "rb") as pipe:
+        of_the_child = pipe.read()
+    assert os.waitpid(child, 0)[1] == 0
+    assert len(of_the_child) == 16
+    assert of_the_child != chance(16)

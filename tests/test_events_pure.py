@@ -146,6 +146,51 @@ def test_everything_else_is_not(url: str) -> None:
     assert "password@" not in str(refused.value)
 
 
+@pytest.mark.parametrize("settings", [SANDBOX, PRODUCTION])
+@pytest.mark.parametrize(
+    "host",
+    [
+        # 127.0.0.1 and others as resolvers read them, too: whole, in few parts, octal, hex, with a dot more.
+        *("2130706433", "1", "0", "167772161", "127.1", "127.0.1", "0177.0.0.1", "017700000001", "0177.1", "00"),
+        *(
+            "0x7f000001",
+            "0x7f.1",
+            "0X7F.0.0.1",
+            "127.0.0.0x1",
+            "0x",
+            "127.0.0.1.",
+            "10.0.0.1.",
+            "2130706433.",
+            "8.8.8.8.",
+        ),
+        # Nor what only looks like one, and what another reader of the address may undo.
+        *(
+            "256.256.256.256",
+            "1.2.3.4.5",
+            "x.1",
+            "x.0x1",
+            "08.8.8.8",
+            "[v1.127.0.0.1]",
+            "%31%32%37.0.0.1",
+            "127%2e0.0.1",
+        ),
+        *("a..example", ".", "..", "127.0.0.1..", "a;b", "a*b", "a'b"),
+    ],
+)
+def test_a_host_that_is_neither_a_name_nor_an_address_in_its_usual_form_is_refused(
+    settings: Settings, host: str
+) -> None:
+    with pytest.raises(AddressForbidden, match="a name, or an address in its usual form"):
+        Addresses(settings).require_url(f"https://{host}/")
+    with pytest.raises(AddressForbidden):
+        Addresses(settings).require_url(f"https://{host}:8443/hook")
+
+
+def test_a_name_may_have_digits_in_every_part_but_the_last_and_a_dot_at_its_end() -> None:
+    for host in ("1.2.3.4.example", "0x7f.example.org.", "163.com", "a_b.example.org", "8.8.8.8.in-addr.arpa", "x1"):
+        Addresses(PRODUCTION).require_url(f"https://{host}/")
+
+
 def test_a_network_that_the_settings_name_is_allowed_and_no_other() -> None:
     for url in ("https://10.20.3.4/", "https://[fd00:1::7]/"):
         Addresses(BANKS_LINE).require_url(url)

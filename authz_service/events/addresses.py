@@ -5,6 +5,7 @@ A name is looked up anew for every connection, and the address that was judged i
 AddressForbidden    the message is one sentence and names no credentials
 """
 
+import re
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
 from socket import AF_UNSPEC, AddressFamily
 from typing import Final
@@ -17,6 +18,10 @@ from authz_service.settings import SANDBOX_ROOT_KEY, Settings
 
 URL_LIMIT: Final = 500
 _Address = IPv4Address | IPv6Address
+_NAME: Final = re.compile(r"[a-z0-9_-]+([.][a-z0-9_-]+)*[.]?", re.ASCII)
+_NUMBER: Final = re.compile(r"[0-9]+|0x[0-9a-f]*", re.ASCII)
+"""With such a last part no host is a name (WHATWG URL, "ends in a number"): resolvers read `2130706433`, `0x7f.1` or
+`0177.0.0.1` as 127.0.0.1, and what is judged must be what is connected to."""
 _TRANSLATED: Final = IPv6Network("64:ff9b::/96")
 """Where the network translates, the last four bytes are the IPv4 address that is reached (RFC 6052)."""
 
@@ -39,6 +44,8 @@ class Addresses:
         address = _address(host)
         if address is not None:
             self.require(address)
+        elif not _is_name(host):
+            raise AddressForbidden("An endpoint's host is a name, or an address in its usual form.")
         is_near = host == "localhost" or (address is not None and address.is_loopback)
         if parts.scheme == "https" or (parts.scheme == "http" and self._is_sandbox and is_near):
             return
@@ -91,6 +98,12 @@ def _address(host: str) -> _Address | None:
         return ip_address(host)
     except ValueError:
         return None
+
+
+def _is_name(host: str) -> bool:
+    """`host` is in small letters, as `urlsplit` gives it."""
+    last = host.removesuffix(".").rpartition(".")[2]
+    return _NAME.fullmatch(host) is not None and _NUMBER.fullmatch(last) is None
 
 
 def _reached(address: _Address) -> _Address:

@@ -3,12 +3,29 @@
 from functools import lru_cache
 from ipaddress import ip_network
 from pathlib import Path
+from typing import Final, Self
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 SANDBOX_ROOT_KEY = "sandbox-only-root-key-never-for-production"
 """Public on purpose: it guards nothing but synthetic data. `authz serve` refuses it beside a DATABASE_URL."""
+
+_SHORTER_FIRST: Final = (
+    ("record_reserve_seconds", "deadline_seconds", "else no sale is ever decided"),
+    ("hot_lock_timeout_ms", "deadline_seconds", "a till must hear of a lock in its time"),
+    ("redis_timeout_seconds", "deadline_seconds", "a hint must not cost the answer"),
+    ("redecide_wait_limit_seconds", "deadline_seconds", "a sale is decided again within its time"),
+    ("deadline_seconds", "stall_seconds", "a statement that is in time has lost no connection"),
+    ("office_lock_timeout_ms", "office_statement_timeout_ms", "waiting for a lock is a part of a statement"),
+    ("office_statement_timeout_ms", "office_deadline_seconds", "what the server says must be heard"),
+    ("closing_lock_timeout_ms", "closing_statement_timeout_ms", "waiting for a lock is a part of a statement"),
+    ("event_connect_timeout_seconds", "event_timeout_seconds", "connecting is a part of an attempt"),
+    ("event_journal_margin_seconds", "event_look_back_seconds", "the look back finds what is older"),
+    ("event_look_back_seconds", "event_retention_days", "else what was removed is told again"),
+)
+"""(shorter, longer, why): pairs that make no sense in another order."""
+_UNIT_SECONDS: Final = {"seconds": 1.0, "ms": 0.001, "days": 86_400.0}
 
 
 class Settings(BaseSettings):
@@ -122,8 +139,8 @@ class Settings(BaseSettings):
     """For an endpoint's answer; Standard Webhooks advises 15 to 30 s."""
     event_connect_timeout_seconds: float = Field(default=5.0, gt=0)
     event_lease_seconds: float = 60.0
-    """So long an endpoint is left to the process that sends to it, from each event on; longer than an attempt takes,
-    and when the process was killed, another one sends the event again after that."""
+    """So long an endpoint is left to the process that sends to it, from each event on; longer than an attempt takes and
+    is written down, and when the process was killed, another one sends the event again after that."""
     event_retry_seconds: tuple[float, ...] = (5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400)
     """After each try that failed; the schedule of Standard Webhooks, which ends after three days and a bit."""
     event_retry_after_limit_seconds: float = 3_600.0
@@ -175,6 +192,24 @@ class Settings(BaseSettings):
         if url is not None and not url.get_secret_value().startswith(("redis://", "rediss://", "unix://")):
             raise ValueError("not the address of a Redis (redis://, rediss:// or unix://)")
         return url
+
+    @model_validator(mode="after")
+    def _make_sense_together(self) -> Self:
+        for shorter, longer, why in _SHORTER_FIRST:
+            if not self._seconds(shorter) < self._seconds(longer):
+                raise ValueError(f"{shorter} must be less than {longer}: {why}")
+        if not self.redecide_wait_seconds <= self.redecide_wait_limit_seconds:
+            raise ValueError("redecide_wait_seconds must not be more than redecide_wait_limit_seconds: it is doubled")
+        if not self.event_timeout_seconds + self.office_deadline_seconds < self.event_lease_seconds:
+            raise ValueError(
+                "event_lease_seconds must be more than event_timeout_seconds and office_deadline_seconds together:"
+                " else another process sends an event that is under way"
+            )
+        return self
+
+    def _seconds(self, name: str) -> float:
+        value: float = getattr(self, name)
+        return value * _UNIT_SECONDS[name.rpartition("_")[2]]
 
 
 @lru_cache(maxsize=1)

@@ -171,8 +171,9 @@ def settings_given() -> Settings:
     try:
         return Settings()
     except ValidationError as error:
+        # Two settings that do not go together have no place of their own.
         wrong = "; ".join(
-            f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors(include_input=False)
+            ": ".join((*(str(part) for part in each["loc"]), each["msg"])) for each in error.errors(include_input=False)
         )
         raise NotServedError(f"A setting is not valid: {wrong}.") from None
 

@@ -61,7 +61,7 @@ async def test_07_ids_were_random_per_attempt_so_a_replay_after_a_crash_was_refu
     async with wire_to(premises.database_url) as (wire, through):
         wired = Premises(through, premises.redis_url, premises.tills, premises.directory)
         # A lane for each call: it is left waiting for the answer that the wire has heard.
-        async with wired.child(lanes=8, deadline_seconds=20, stall_seconds=20) as (world, child):
+        async with wired.child(lanes=8, deadline_seconds=20, stall_seconds=21) as (world, child):
             captured = await world.authorise(capture=True)
             second, third = world.tills.cards[1].card_number, world.tills.cards[2].card_number
             voided = await world.authorise(card_number=second)

@@ -99,6 +99,9 @@ class Settings(BaseSettings):
     """For one of their statements; a million families take less than a minute."""
     settlement_seconds: float = 300.0
     """So long the scheduler may have a connection to close a batch; a million sales take less than a minute."""
+    batch_instructions_limit: int = Field(default=20_000, ge=1)
+    """A batch that would have more is refused before they are made: they are made in one piece, and a process that
+    makes 150 000 answers no till for three seconds. More shops than that need a larger one."""
     closing_sweep_seconds: float = 60.0
     """So long a close writes the end of holds that are over; what is left then is a reason not to close."""
     # The bank's door.

@@ -27,6 +27,9 @@ AccountId = NewType("AccountId", str)
 
 MONEY_LIMIT_RUPIAH: Final = 2**53 - 1
 """The largest integer that every JSON reader keeps exact; the door refuses more."""
+PAYOUT_LIMIT_FLOOR_RUPIAH: Final = 1_000_000
+"""No limit of one payout is less. Banks limit a transfer to tens of millions and more (BI-FAST: Rp250.000.000), so less
+is a figure in thousands or a slip; and the sum of a city's programme is then a few thousand instructions at most."""
 
 
 class CardStatus(StrEnum):

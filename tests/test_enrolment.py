@@ -289,6 +289,12 @@ SPOILED = [
     ("programme.toml", "1_776_600_000", "1_776_599_999", "does not cover the grants Rp1.776.600.000"),
     ("programme.toml", "month_cap_rupiah", "monthly_cap_rupiah", "monthly_cap_rupiah"),
     ("programme.toml", "Asia/Makassar", "Asia/Samarinda", "zone"),
+    (
+        "programme.toml",
+        "\ndays = [",
+        "\npayout_limit_rupiah = 999_999\ndays = [",
+        "payout_limit_rupiah: Input should be gr",
+    ),
     ("programme.toml", '"tunai",', '"tunai", "beras",', "beras is permitted and cash"),
     ("programme.toml", "least = 6, most = 8", "least = 600, most = 601", "cannot be shared out by 600 to 601"),
     ("kecamatan.csv", "Palaran,118", "Palaran,119", "the kecamatan have 988 families, the programme 987"),

@@ -3,17 +3,20 @@
 import asyncio
 import os
 import sys
+from dataclasses import replace
 from datetime import date, time, timedelta
 from typing import Any, Final
 
 import pytest
+from structlog.testing import capture_logs
 
 from authz_service.orders import OrderRefused
 from authz_service.reconciliation.disputes import open_dispute
 from authz_service.settlement.batches import BatchRefused, due
 from authz_service.settlement.calendar import CalendarRefused, change_cut_off, change_holidays, change_payout_limit
 from authz_service.settlement.cut_offs import CutOff
-from authz_service.settlement.positions import parts_of
+from authz_service.settlement.positions import number_of_parts, parts_of
+from authz_service.settlement.scheduler import Scheduler
 from tests.settling import CARD_DESK, SAMARINDA, batch_closed, instructions, said
 from tests.test_closing import LONG_AFTER, closed
 from tests.test_settlement_cut_offs import AT_THREE, wita
@@ -133,28 +136,77 @@ async def test_a_holiday_has_no_batch_and_is_no_working_day_of_a_claim_that_come
 )
 def test_a_sum_above_the_limit_is_several_payouts(amount: int, limit: int | None, parts: list[int]) -> None:
     assert parts_of(amount, limit) == parts
+    assert number_of_parts(amount, limit) == len(parts)
+
+
+async def owed(world: World, rupiah: int) -> None:
+    """At one shop, by as many families as that takes, a whole package each."""
+    for card in world.tills.cards:
+        amount = min(rupiah, 300_000)
+        if not amount:
+            return
+        await world.authorise(capture=True, amount=amount, card_number=card.card_number)
+        rupiah -= amount
+    raise AssertionError("so many families there are not")
 
 
 async def test_a_shop_that_is_owed_more_than_the_bank_takes_at_once_gets_several_payouts(world: World) -> None:
     """One of them may fail while the others are paid: what came back is paid again, and no more."""
-    assert await limit_set(world, 60_000) is None
-    await world.authorise(capture=True)
+    assert await limit_set(world, 1_000_000) is None
+    await owed(world, 2_100_000)
     await batch_closed(world)
     told = await instructions(world)
-    assert sorted(rupiah for *_, rupiah in told) == [30_000, 60_000, 60_000]
-    failed = next(reference for reference, _, rupiah in told if rupiah == 30_000)
+    assert sorted(rupiah for *_, rupiah in told) == [100_000, 1_000_000, 1_000_000]
+    failed = next(reference for reference, _, rupiah in told if rupiah == 100_000)
     await said(world, "settled", *(each for each, *_ in told if each != failed), bank_reference="BKT-1")
     await said(world, "failed", failed, reason="rekening ditutup")
     await said(world, "released", failed, reason="rekening baru")
     await batch_closed(world)
-    assert [rupiah for *_, rupiah in (await instructions(world))[3:]] == [30_000]
+    assert [rupiah for *_, rupiah in (await instructions(world))[3:]] == [100_000]
     await world.books_balance()
-    assert await limit_set(world, None) == 60_000
-    for wrong in (0, -1, 2**53):
-        with pytest.raises(CalendarRefused):
+    assert await limit_set(world, None) == 1_000_000
+    for wrong in (-1, 0, 1, 250_000, 999_999, 2**53):
+        with pytest.raises(CalendarRefused, match=r"at least Rp1\.000\.000, or there is none"):
             await limit_set(world, wrong)
     with pytest.raises(CalendarRefused, match="the limit already"):
         await limit_set(world, None)
+
+
+async def test_a_batch_of_too_many_instructions_is_refused_in_every_round_until_the_limit_is_mended(
+    world: World,
+) -> None:
+    """As one of Rp1 that was set before there was a least: the round ends, nothing is written, no shop is forgotten."""
+    await world.authorise(capture=True)
+    await world.database.execute("UPDATE programme SET payout_limit_rupiah = 1")
+    world.at(wita(7, 15))
+    assert world.service is not None
+    running = world.service._running
+    assert running is not None
+    scheduler = Scheduler(settings=world.settings, pool=running.pool, clock=world.clock, chance=os.urandom)
+    with capture_logs() as logs:
+        for _ in range(2):
+            await asyncio.wait_for(scheduler.settle(), timeout=5)
+    assert [(each["event"], each["programme"]) for each in logs] == [("batch_refused", SAMARINDA)] * 2
+    assert "150000 instructions with at most Rp1 in one payout" in logs[0]["because"]
+    with pytest.raises(BatchRefused, match=r"AUTHZ_BATCH_INSTRUCTIONS_LIMIT \(20000\); nothing was written"):
+        await batch_closed(world)
+    for table in ("settlement_item", "settlement_position", "settlement_batch", "payout_instruction"):
+        assert await world.database.fetchval(f"SELECT count(*) FROM {table}") == 0
+    assert await limit_set(world, 1_000_000) == 1
+    await scheduler.settle()
+    assert [rupiah for *_, rupiah in await instructions(world)] == [150_000]
+    await world.books_balance()
+
+
+async def test_as_many_instructions_as_the_setting_says_are_one_batch(world: World) -> None:
+    for till, card in zip(world.tills.terminals[:3], world.tills.cards[:3], strict=True):
+        await world.authorise(capture=True, till=till, card_number=card.card_number)
+    shops = len({each.merchant_id for each in world.tills.terminals[:3]})
+    few, enough = (world.settings.model_copy(update={"batch_instructions_limit": n}) for n in (shops - 1, shops))
+    with pytest.raises(BatchRefused, match=f"would have {shops} instructions, more than"):
+        await batch_closed(replace(world, settings=few))
+    await batch_closed(replace(world, settings=enough))
+    assert len(await instructions(world)) == shops
 
 
 async def test_after_the_close_nothing_of_it_changes(world: World) -> None:
@@ -163,7 +215,7 @@ async def test_after_the_close_nothing_of_it_changes(world: World) -> None:
     for change in (
         cut_off_set(world, AT_NOON),
         holidays_changed(world, added=[date(2025, 2, 1)]),
-        limit_set(world, 5),
+        limit_set(world, 5_000_000),
     ):
         with pytest.raises(CalendarRefused, match="is closed"):
             await change
@@ -183,6 +235,7 @@ async def test_what_an_operator_types(world: World) -> None:
         *("programme holidays add 2024-12-25 2024-12-26", "programme holidays remove 2024-12-26"),
         *("settlement limit set 250000000", "programme show"),
         *("settlement cut-off set 25:00", "settlement cut-off set 12:00 --days 5-9", "settlement limit set 1.000"),
+        "settlement limit set 250000",
         env={
             **os.environ,
             "DATABASE_URL": world.settings.database_url.get_secret_value(),

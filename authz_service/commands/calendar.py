@@ -53,7 +53,10 @@ def set_cut_off_command(
 
 @limits.command("set")
 def set_limit_command(
-    rupiah: Annotated[str, typer.Argument(help="Rupiah, or `none`.")], *, actor: Actor, programme_id: Named = None
+    rupiah: Annotated[str, typer.Argument(help="Rupiah, at least 1000000, or `none`.")],
+    *,
+    actor: Actor,
+    programme_id: Named = None,
 ) -> None:
     """From the next batch on a shop that is owed more gets several instructions, none above the limit."""
     with refusals():

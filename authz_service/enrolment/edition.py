@@ -18,7 +18,14 @@ from zoneinfo import ZoneInfo
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
-from authz_service.vocabulary import AboveCeiling, DetailsRequired, PackageCounting, in_rupiah
+from authz_service.vocabulary import (
+    MONEY_LIMIT_RUPIAH,
+    PAYOUT_LIMIT_FLOOR_RUPIAH,
+    AboveCeiling,
+    DetailsRequired,
+    PackageCounting,
+    in_rupiah,
+)
 
 PROGRAMMES_FOLDER: Final = Path(__file__).parent.parent / "programmes"
 _TABLES: Final = ("kecamatan", "merchants", "categories", "products", "price_ceilings")
@@ -49,7 +56,7 @@ class Settlement:
 
     cut_off: time
     days: Annotated[tuple[Annotated[int, Field(ge=1, le=7)], ...], Field(min_length=1)]
-    payout_limit_rupiah: Amount | None = None
+    payout_limit_rupiah: Annotated[int, Field(ge=PAYOUT_LIMIT_FLOOR_RUPIAH, le=MONEY_LIMIT_RUPIAH)] | None = None
     """The most that the bank takes in one payout; a shop that is owed more gets several."""
 
 

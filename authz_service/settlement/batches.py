@@ -25,7 +25,7 @@ from authz_service.settings import Settings
 from authz_service.settlement.canonical import Totals, head_line, item_line
 from authz_service.settlement.cut_offs import CutOff, Schedule
 from authz_service.settlement.membership import nets, take
-from authz_service.settlement.positions import Account, Instruction, Position, parts_of, sum_of
+from authz_service.settlement.positions import Account, Instruction, Position, number_of_parts, parts_of, sum_of
 from authz_service.settlement.told import told_of_batch
 from authz_service.vocabulary import (
     CHANCE_BYTES,
@@ -34,6 +34,7 @@ from authz_service.vocabulary import (
     InstructionId,
     ProgrammeId,
     TransferId,
+    in_rupiah,
     new_id,
 )
 
@@ -132,10 +133,12 @@ async def close_batch(
             return ClosedBatch(batch_id=BatchId(known), now=False)
         last = await connection.fetchrow(_LAST, programme_id)
         limit_rupiah = await _require_closable(connection, programme_id, cut_off_at, now, last)
-        # Nobody else closes one meanwhile. After this point the batch must be written.
+        # Nobody else closes one meanwhile.
         batch_id = BatchId(new_id("set", now, chance(CHANCE_BYTES)))
         await take(connection, settings, programme_id, batch_id)
         found = await nets(connection, programme_id, batch_id, after=BatchId(last["batch_id"]) if last else None)
+        _require_few([each for each, _ in found], limit_rupiah, settings.batch_instructions_limit)
+        # After this point the batch must be written.
         positions, instructions = [each for each, _ in found], list(_instructions(found, limit_rupiah, now, chance))
         await _copy(connection, programme_id, batch_id, positions, instructions, now)
         await enter(connection, programme_id, list(_payouts(instructions, now, chance)))
@@ -185,6 +188,18 @@ async def _require_closable(
         when = "it has none" if cut_off is None else f"they are at {cut_off}, except holidays"
         raise BatchRefused(f"That is no cut-off of {programme_id}: {when}. `--now` closes an extra batch.")
     return limit_rupiah
+
+
+def _require_few(positions: Sequence[Position], limit_rupiah: int | None, most: int) -> None:
+    """What was taken is given back with the transaction."""
+    count = sum(number_of_parts(each.totals.instructed_rupiah, limit_rupiah) for each in positions)
+    if count <= most:
+        return
+    why = "" if limit_rupiah is None else f" with at most {in_rupiah(limit_rupiah)} in one payout"
+    raise BatchRefused(
+        f"The batch would have {count} instructions{why}, more than AUTHZ_BATCH_INSTRUCTIONS_LIMIT ({most}); nothing"
+        " was written. `authz settlement limit set` changes what one payout may be."
+    )
 
 
 def _instructions(

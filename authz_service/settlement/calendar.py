@@ -18,7 +18,13 @@ from authz_service.orders import OrderKind, keep_order
 from authz_service.settings import Settings
 from authz_service.settlement.batches import schedule_of
 from authz_service.settlement.cut_offs import CutOff
-from authz_service.vocabulary import MONEY_LIMIT_RUPIAH, Chance, ProgrammeId
+from authz_service.vocabulary import (
+    MONEY_LIMIT_RUPIAH,
+    PAYOUT_LIMIT_FLOOR_RUPIAH,
+    Chance,
+    ProgrammeId,
+    in_rupiah,
+)
 
 _PROGRAMME: Final = """
 SELECT zone, ends_at, closed_at, coalesce(holidays, '{}') AS holidays, payout_limit_rupiah
@@ -111,8 +117,9 @@ async def change_payout_limit(
     chance: Chance,
 ) -> int | None:
     """From the next batch on no instruction is above it, and a larger sum is several; what the limit was before."""
-    if limit_rupiah is not None and not 0 < limit_rupiah <= MONEY_LIMIT_RUPIAH:
-        raise CalendarRefused("A limit is a whole number of rupiah above 0, or there is none.")
+    if limit_rupiah is not None and not PAYOUT_LIMIT_FLOOR_RUPIAH <= limit_rupiah <= MONEY_LIMIT_RUPIAH:
+        floor = in_rupiah(PAYOUT_LIMIT_FLOOR_RUPIAH)
+        raise CalendarRefused(f"A limit is a whole number of rupiah, at least {floor}, or there is none.")
     async with alone_with(connection, settings, programme_id):
         now, row = await _programme(connection, programme_id, clock)
         before: int | None = row["payout_limit_rupiah"]

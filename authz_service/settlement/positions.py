@@ -76,6 +76,11 @@ def parts_of(amount_rupiah: int, limit_rupiah: int | None) -> list[int]:
     return [limit_rupiah] * whole + ([rest] if rest else [])
 
 
+def number_of_parts(amount_rupiah: int, limit_rupiah: int | None) -> int:
+    """How many `parts_of` gives, without making them."""
+    return min(amount_rupiah, 1) if limit_rupiah is None else -(-amount_rupiah // limit_rupiah)
+
+
 def sum_of(positions: Iterable[Position]) -> Totals:
     """The control totals of a batch."""
     rows = [asdict(each.totals) for each in positions]

@@ -8,7 +8,7 @@ import structlog
 from authz_service.clock import Clock
 from authz_service.database import OfficePool
 from authz_service.settings import Settings
-from authz_service.settlement.batches import close_batch, due
+from authz_service.settlement.batches import BatchRefused, close_batch, due
 from authz_service.vocabulary import Chance, ProgrammeId
 
 log = structlog.get_logger()
@@ -39,6 +39,8 @@ class Scheduler:
         for programme_id in programmes:
             try:
                 await self.settle_programme(ProgrammeId(programme_id))
+            except BatchRefused as refused:
+                log.warning("batch_refused", programme=programme_id, because=str(refused))
             except Exception as fault:  # noqa: BLE001  (nor does one programme's fault keep the others' shops waiting)
                 log.warning("batch_not_closed", programme=programme_id, error=type(fault).__name__)
 

@@ -1,6 +1,7 @@
 """Purchases are told from the books: each transfer once, whatever commits when, and at no cost to a till."""
 
 import asyncio
+import os
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -8,9 +9,11 @@ from typing import Any
 import asyncpg
 import pytest
 
+from authz_service.events.endpoints import disable, enable
+from authz_service.events.purchases import forget_purchases
 from authz_service.ledger.statements import PARTS, record_statement
 from authz_service.vocabulary import CHANCE_BYTES, new_id
-from tests.events import an_endpoint, numbered, told
+from tests.events import SAMARINDA, an_endpoint, numbered, told
 from tests.harm import address_of
 from tests.world import PROGRAMME, World
 
@@ -89,6 +92,66 @@ async def test_a_sale_is_told_from_the_moment_on_in_which_somebody_wants_it(worl
     await world.authorise()
     await numbered(world)
     assert [kind for kind, _ in await told(world)] == ["purchase.approved"]
+
+
+@pytest.mark.parametrize("quiet", [timedelta(seconds=90), timedelta(hours=5), timedelta(days=3)])
+async def test_what_is_sold_after_an_endpoint_was_added_is_told_however_late_the_books_are_read_first(
+    world: World, quiet: timedelta
+) -> None:
+    """As when no process of the service was there, or none had a round for so long."""
+    await world.authorise(capture=True)
+    world.later(seconds=1)
+    await an_endpoint(world, "http://127.0.0.1:9/", "payout.*", "purchase.captured")
+    sold = await world.authorise(capture=True, card_number=world.tills.cards[1].card_number)
+    world.later(seconds=quiet.total_seconds())
+    for _ in range(2):
+        await numbered(world)
+    assert [(kind, data["authorization_id"]) for kind, data in await told(world)] == [
+        ("purchase.approved", sold["id"]),
+        ("purchase.captured", sold["id"]),
+    ], "and nothing of before it was added"
+
+
+async def test_from_the_moment_it_is_enabled_again_an_endpoint_is_told_of_purchases(world: World) -> None:
+    how: Any = {"actor": "dinsos", "chance": os.urandom}
+    endpoint_id = await an_endpoint(world, "http://127.0.0.1:9/", "*")
+    await disable(world.database, SAMARINDA, endpoint_id, now=world.now, **how)
+    await numbered(world)
+    await world.authorise(capture=True)
+    world.later(seconds=1)
+    await enable(world.database, SAMARINDA, endpoint_id, now=world.now, **how)
+    sold = await world.authorise(capture=True, card_number=world.tills.cards[1].card_number)
+    world.later(minutes=10)
+    await numbered(world)
+    assert {data["authorization_id"] for _, data in await told(world)} == {sold["id"]}
+    assert len(await told(world)) == 2
+
+
+async def test_who_begins_to_want_purchases_while_they_are_forgotten_loses_none(world: World) -> None:
+    """The reader has seen that nobody wants them, and forgets; the endpoint is added before, or meanwhile."""
+    other = await asyncpg.connect(address_of(world))
+    await wanted(world)
+    await world.database.execute("UPDATE event_endpoint SET disabled_at = now(), disabled_because = 'ordered'")
+    async with world.database.transaction():
+        await an_endpoint(world, "http://127.0.0.1:9/", "purchase.*")
+        forgetting = asyncio.create_task(numbered(replace(world, database=other)))
+        await asyncio.wait_for(forgetting, timeout=5)
+    assert await world.database.fetchval("SELECT purchases_from FROM event_head") is not None, "the reader passed by"
+    await world.database.execute("UPDATE event_endpoint SET disabled_at = now(), disabled_because = 'ordered'")
+    async with other.transaction():
+        await other.execute("SELECT FROM event_head FOR UPDATE")
+        adding = asyncio.create_task(an_endpoint(world, "http://127.0.0.1:9/", "purchase.*"))
+        await asyncio.sleep(0.2)
+        assert not adding.done(), "it waits for the head"
+        await forget_purchases(other, SAMARINDA)
+        assert await other.fetchval("SELECT purchases_from FROM event_head") is None
+    await adding
+    assert await world.database.fetchval("SELECT purchases_from FROM event_head") is not None
+    async with other.transaction():
+        await other.execute("SELECT FROM event_head FOR UPDATE")
+        await forget_purchases(other, SAMARINDA)
+    assert await other.fetchval("SELECT purchases_from FROM event_head") is not None, "somebody wants them by now"
+    await other.close()
 
 
 async def test_a_sale_that_commits_much_later_than_others_is_told(world: World) -> None:

@@ -11,7 +11,8 @@ from urllib.parse import urlsplit
 
 from authz_service.database import Connection
 from authz_service.events.addresses import Addresses, AddressForbidden
-from authz_service.events.kinds import is_wanted
+from authz_service.events.kinds import has_purchases, is_wanted
+from authz_service.events.purchases import want_purchases
 from authz_service.orders import OrderKind, keep_order
 from authz_service.settings import Settings
 from authz_service.vocabulary import CHANCE_BYTES, Chance, ProgrammeId, new_id
@@ -55,6 +56,7 @@ _ENABLE: Final = """
 -- As if it had never failed; what waited for it is due.
 UPDATE event_endpoint SET disabled_at = NULL, disabled_because = NULL, failures = 0, rests_until = NULL
  WHERE programme_id = $1 AND endpoint_id = $2 AND disabled_at IS NOT NULL
+RETURNING types
 """
 
 
@@ -114,6 +116,8 @@ async def add_endpoint(
     async with connection.transaction():
         await connection.execute(_ADD, programme_id, endpoint_id, label, url, wanted, now)
         await connection.fetchval(_NEW_KEY, programme_id, endpoint_id)
+        if has_purchases(wanted):
+            await want_purchases(connection, programme_id, now)
         await _kept(connection, programme_id, OrderKind.ENDPOINT_ADDED, detail, actor, now, chance)
     return endpoint_id
 
@@ -155,8 +159,11 @@ async def enable(
 ) -> None:
     """What waited for it is sent, and what happens from now on."""
     async with connection.transaction():
-        if await connection.execute(_ENABLE, programme_id, endpoint_id) != "UPDATE 1":
+        types = await connection.fetchval(_ENABLE, programme_id, endpoint_id)
+        if types is None:
             raise EndpointRefused(f"{endpoint_id} is no endpoint that is disabled.")
+        if has_purchases(types):
+            await want_purchases(connection, programme_id, now)
         detail = {"endpoint_id": endpoint_id}
         await _kept(connection, programme_id, OrderKind.ENDPOINT_ENABLED, detail, actor, now, chance)
 

@@ -5,6 +5,7 @@ is, and no text is there that a person typed, but for the reference under which 
 be added to a type; none is taken away, and none changes its meaning.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import ClassVar, Final
@@ -365,6 +366,11 @@ KINDS: Final[tuple[type[Event], ...]] = (
     *(PurchaseApproved, PurchaseCaptured, PurchaseReleased, PurchaseRefunded),
 )
 TYPES: Final = tuple(kind.type for kind in KINDS)
+
+
+def has_purchases(wanted: Iterable[str]) -> bool:
+    """Whether any of these types an endpoint may ask for is of purchases."""
+    return any(each == "*" or each.partition(".")[0] == PURCHASES for each in wanted)
 
 
 def is_wanted(wanted: str) -> bool:

@@ -26,7 +26,10 @@ SELECT p.programme_id
  ORDER BY p.programme_id
 """
 _HEAD_IS_THERE: Final = """
-INSERT INTO event_head (programme_id, last_number) VALUES ($1, 0) ON CONFLICT DO NOTHING
+-- Looked for first: ON CONFLICT alone would wait for whoever is changing it.
+INSERT INTO event_head (programme_id, last_number)
+SELECT $1, 0 WHERE NOT EXISTS (SELECT FROM event_head WHERE programme_id = $1)
+    ON CONFLICT DO NOTHING
 """
 _HEAD: Final = """
 -- Of several processes one goes on.

@@ -13,6 +13,7 @@ import asyncpg
 
 from authz_service.database import Connection
 from authz_service.events.kinds import (
+    PURCHASES,
     Event,
     PurchaseApproved,
     PurchaseCaptured,
@@ -42,14 +43,24 @@ SELECT t.transfer_id, t.kind, t.cause, t.debit_account_id, t.credit_account_id, 
  LIMIT $3
 """
 _BEGIN: Final = """
-UPDATE event_head SET purchases_from = $2, purchases_through = $2, looked_back_at = $2, noted_at = NULL,
-                      noted_transaction = NULL
- WHERE programme_id = $1
+-- From $2 on, unless they are read already. The head is locked either way: see _END.
+INSERT INTO event_head AS h (programme_id, last_number, purchases_from, purchases_through, looked_back_at)
+VALUES ($1, 0, $2, $2, $2)
+    ON CONFLICT (programme_id) DO UPDATE
+       SET purchases_from = coalesce(h.purchases_from, excluded.purchases_from),
+           purchases_through = coalesce(h.purchases_through, excluded.purchases_through),
+           looked_back_at = coalesce(h.looked_back_at, excluded.looked_back_at)
 """
 _END: Final = """
-UPDATE event_head SET purchases_from = NULL, purchases_through = NULL, looked_back_at = NULL, noted_at = NULL,
-                      noted_transaction = NULL
- WHERE programme_id = $1 AND purchases_from IS NOT NULL
+-- While nobody wants them. Who calls has the head locked, and so has had whoever began to want them: that is committed
+-- and seen by this statement, or waits and sets the head anew.
+UPDATE event_head h SET purchases_from = NULL, purchases_through = NULL, looked_back_at = NULL, noted_at = NULL,
+                        noted_transaction = NULL
+ WHERE h.programme_id = $1
+   AND NOT EXISTS (SELECT FROM event_endpoint n
+                    WHERE n.programme_id = $1 AND n.disabled_at IS NULL
+                      AND EXISTS (SELECT FROM unnest(n.types) t(type)
+                                   WHERE t.type = '*' OR split_part(t.type, '.', 1) = $2))
 """
 _KEEP: Final = """
 UPDATE event_head SET purchases_through = $2, noted_at = $3, noted_transaction = $4, looked_back_at = $5
@@ -75,9 +86,17 @@ class _Read:
     looked_back_at: datetime
 
 
+async def want_purchases(connection: Connection, programme_id: ProgrammeId, since: datetime) -> None:
+    """Somebody wants them: what happens from `since` on is told, whenever the books are read first.
+
+    In the transaction in which the endpoint is added or enabled.
+    """
+    await connection.execute(_BEGIN, programme_id, since)
+
+
 async def forget_purchases(connection: Connection, programme_id: ProgrammeId) -> None:
-    """Nobody wants them; who does later is told of what happens from then on."""
-    await connection.execute(_END, programme_id)
+    """If nobody wants them, who does later is told of what happens from then on. The caller has locked the head."""
+    await connection.execute(_END, programme_id, PURCHASES)
 
 
 async def read_purchases(
@@ -88,9 +107,9 @@ async def read_purchases(
     The caller has locked `head`, and has read `now` before it did so.
     """
     if head["purchases_from"] is None:
-        # From when an endpoint was added on; one that is enabled again is told of the last moments only.
+        # The endpoint was added or enabled by a release that left this to the reader: it is told of the last moments.
         near = timedelta(seconds=settings.event_journal_margin_seconds)
-        await connection.execute(_BEGIN, programme_id, max(head["purchases_wanted_since"], now - near))
+        await want_purchases(connection, programme_id, max(head["purchases_wanted_since"], now - near))
         return True
     read = _Read(
         purchases_from=head["purchases_from"],

@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import dataclass, field
+from datetime import datetime
 from itertools import count
 from typing import Any
 
@@ -79,12 +80,14 @@ class Bank:
             return Reply(response.status, await response.read(), {k.lower(): v for k, v in response.headers.items()})
 
 
-def a_notice(reference: str, told: str, amount: int | str) -> bytes:
+def a_notice(
+    reference: str, told: str, amount: int | str, *, bank_reference: str = "2024100700000000000000000001"
+) -> bytes:
     value = amount if isinstance(amount, str) else f"{amount}.00"
     return orjson.dumps(
         {
             "originalPartnerReferenceNo": reference,
-            "originalReferenceNo": "2024100700000000000000000001",
+            "originalReferenceNo": bank_reference,
             "amount": {"value": value, "currency": "IDR"},
             "latestTransactionStatus": STATUS[told],
             "transactionStatusDesc": told.upper(),
@@ -108,7 +111,14 @@ async def a_bank(world: World, style: SignatureStyle, partner_id: str = "BANKALT
 
 
 async def kept_notice(
-    world: World, reference: str, told: str, amount: int, *, connection: "Connection | None" = None
+    world: World,
+    reference: str,
+    told: str,
+    amount: int,
+    *,
+    connection: "Connection | None" = None,
+    at: datetime | None = None,
+    bank_reference: str = "2024100700000000000000000001",
 ) -> Received:
     """The bank's notice is kept, as by another process: nobody here is told that it came."""
     partner = Partner(
@@ -121,14 +131,14 @@ async def kept_notice(
         secret_numbers=(),
         public_keys=(),
     )
-    body = a_notice(reference, told, amount)
+    body = a_notice(reference, told, amount, bank_reference=bank_reference)
     return await receive(
         connection or world.database,
         partner,
         read_notice(body),
         external_id=world.fresh_key(),
         body=body,
-        now=world.now,
+        now=at or world.now,
         chance=os.urandom,
     )
 

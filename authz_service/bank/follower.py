@@ -36,15 +36,21 @@ class Follower:
 
     async def follow_all(self) -> None:
         """Nothing that can be followed waits any more; a fault is logged, and tried again in the next round."""
+        for programme_id in await self._programmes():
+            try:
+                await self._follow_programme(programme_id)
+            except Exception as fault:  # noqa: BLE001  (neither this loop nor another programme waits for its end)
+                log.warning("notices_not_followed", programme=programme_id, error=type(fault).__name__)
+
+    async def _programmes(self) -> list[ProgrammeId]:
+        """Those that have a bank; none while they cannot be read."""
         try:
             async with self.pool.lent() as connection:
-                programmes = [
-                    row[0] for row in await connection.fetch("SELECT programme_id FROM bank_partner GROUP BY 1")
-                ]
-            for programme_id in programmes:
-                await self._follow_programme(ProgrammeId(programme_id))
+                rows = await connection.fetch("SELECT programme_id FROM bank_partner GROUP BY 1 ORDER BY 1")
         except Exception as fault:  # noqa: BLE001  (this loop must outlive whatever goes wrong in one round)
-            log.warning("notices_not_followed", error=type(fault).__name__)
+            log.warning("programmes_not_read", error=type(fault).__name__)
+            return []
+        return [ProgrammeId(row[0]) for row in rows]
 
     async def _follow_programme(self, programme_id: ProgrammeId) -> None:
         async with self.pool.lent(self.settings.settlement_seconds) as connection:

@@ -12,21 +12,23 @@ from enum import StrEnum
 from typing import Final
 
 import asyncpg
+import structlog
 
-from authz_service.bank.notice import Parked, Standing, Told, next_step
+from authz_service.bank.notice import Parked, Standing, Step, Told, next_step
 from authz_service.bank.told import told_of_parked
 from authz_service.clock import Clock
 from authz_service.database import Connection
 from authz_service.events.kinds import ProgrammeFunded
 from authz_service.events.outbox import publish
 from authz_service.ledger.bookings import book
-from authz_service.ledger.entries import alone_with
+from authz_service.ledger.entries import BooksBusy, alone_with
 from authz_service.ledger.postings import funded
 from authz_service.settings import Settings
 from authz_service.settlement import instructions
 from authz_service.settlement.instructions import PayoutEvent, Source, fail_payout, return_payout, settle_payout
 from authz_service.vocabulary import CHANCE_BYTES, Chance, ProgrammeId, TransferId, new_id
 
+log = structlog.get_logger()
 _WAITING: Final = """
 -- References of which something was told that nobody has looked at, or that waits for what may have come meanwhile.
 SELECT n.reference
@@ -47,12 +49,14 @@ SELECT n.reference
  LIMIT $4
 """
 _TOLD: Final = """
--- All that was ever told of a reference, the earliest first, and what became of it.
-SELECT n.notice_id, n.partner_id, n.bank_reference, n.status, n.amount_rupiah, s.standing, s.reason
+-- All that was ever told of a reference, the earliest first: what was told a thousand times is one row. What two people
+-- have resolved is not heard any more.
+SELECT n.status, n.amount_rupiah, n.bank_reference, (array_agg(n.partner_id ORDER BY n.notice_id))[1] AS partner_id
   FROM bank_notice n
   JOIN notice_standing s USING (programme_id, notice_id)
- WHERE n.programme_id = $1 AND n.reference = $2
- ORDER BY n.notice_id
+ WHERE n.programme_id = $1 AND n.reference = $2 AND s.standing <> 'resolved'
+ GROUP BY n.status, n.amount_rupiah, n.bank_reference
+ ORDER BY min(n.notice_id)
 """
 _INSTRUCTION: Final = """
 -- What we asked the bank to pay, and what the books say has become of it.
@@ -73,11 +77,17 @@ SELECT f.amount_rupiah, p.closed_at IS NOT NULL AS programme_is_closed,
  WHERE f.programme_id = $1 AND f.reference = $2
 """
 _LOOKED_AT: Final = """
--- What became of these notices; those that two people have resolved stay so.
+-- What became of each notice that told this, where it is something else than before.
 UPDATE notice_standing s
-   SET standing = CASE WHEN told.reason IS NULL THEN 'followed' ELSE 'parked' END, reason = told.reason, looked_at = $4
-  FROM unnest($2::text[], $3::text[]) AS told(notice_id, reason)
- WHERE s.programme_id = $1 AND s.notice_id = told.notice_id AND s.notice_id = ANY ($2) AND s.standing <> 'resolved'
+   SET standing = verdict.standing, reason = verdict.reason, looked_at = $3
+  FROM bank_notice n
+  JOIN (SELECT *, CASE WHEN reason IS NULL THEN 'followed' ELSE 'parked' END AS standing
+          FROM unnest($4::text[], $5::bigint[], $6::text[], $7::text[])
+               AS told(status, amount_rupiah, bank_reference, reason)) verdict
+    USING (status, amount_rupiah, bank_reference)
+ WHERE n.programme_id = $1 AND n.reference = $2 AND s.programme_id = $1 AND s.notice_id = n.notice_id
+   AND s.standing <> 'resolved' AND (s.standing, s.reason) IS DISTINCT FROM (verdict.standing, verdict.reason)
+RETURNING n.notice_id, n.partner_id, n.status, n.amount_rupiah, s.reason
 """
 
 
@@ -91,6 +101,8 @@ class NotOurs(StrEnum):
     """The bank tells of announced money something else than that it came."""
     PROGRAMME_CLOSED = "programme_closed"
     """It would move money of a programme in which no money moves any more."""
+    PAID_UNDER_ANOTHER_REFERENCE = "paid_under_another_reference"
+    """The bank gives a second payment of its own for one of ours: only its statement shows whether it paid twice."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,9 +122,16 @@ async def follow(
         _WAITING, programme_id, NotOurs.REFERENCE_UNKNOWN, Parked.RETURN_BEFORE_SUCCESS, limit
     )
     for row in waiting:
-        async with alone_with(connection, settings, programme_id):
-            now = clock.at(await connection.fetchval("SELECT clock_timestamp()"))
-            await _follow(connection, programme_id, row["reference"], now, chance)
+        try:
+            async with alone_with(connection, settings, programme_id):
+                now = clock.at(await connection.fetchval("SELECT clock_timestamp()"))
+                await _follow(connection, programme_id, row["reference"], now, chance)
+        except BooksBusy:
+            raise
+        except Exception as fault:
+            if connection.is_closed():
+                raise
+            log.warning("notice_not_followed", reference=row["reference"], error=type(fault).__name__)
     return Followed(references=len(waiting), more=len(waiting) == limit)
 
 
@@ -128,9 +147,9 @@ async def _follow(
         reasons = await _follow_funding(connection, programme_id, reference, funding, notices, now, chance)
     else:
         reasons = [NotOurs.REFERENCE_UNKNOWN] * len(notices)
-    ids = [row["notice_id"] for row in notices]
-    await connection.execute(_LOOKED_AT, programme_id, ids, reasons, now)
-    told = told_of_parked(notices, reasons, reference if instruction is not None else None)
+    columns = [[row[name] for row in notices] for name in ("status", "amount_rupiah", "bank_reference")]
+    changed = await connection.fetch(_LOOKED_AT, programme_id, reference, now, *columns, reasons)
+    told = told_of_parked(changed, reference if instruction is not None else None)
     await publish(connection, programme_id, *told, at=now, chance=chance)
 
 
@@ -143,7 +162,7 @@ async def _follow_payout(
     now: datetime,
     chance: Chance,
 ) -> Sequence[Parked | NotOurs | None]:
-    """Why each notice is parked, None where the books follow it."""
+    """Why what was told is parked, None where the books follow it."""
     of_the_amount = [row for row in notices if row["amount_rupiah"] == instruction["amount_rupiah"]]
     followed = standing_of(instruction["events"])
     step = next_step(followed, [Told(row["status"]) for row in of_the_amount])
@@ -155,7 +174,17 @@ async def _follow_payout(
             source=Source.NOTICE, actor=notice["partner_id"], at=now, bank_reference=notice["bank_reference"]
         )
         await change(connection, programme_id, reference, told=said, chance=chance)
-    return [step.parked.get(Told(row["status"])) if row in of_the_amount else NotOurs.AMOUNT_DIFFERS for row in notices]
+    paid_as = next((row["bank_reference"] for row in of_the_amount if row["status"] == Told.SUCCESS), None)
+    return [_why_parked(row, instruction["amount_rupiah"], step, paid_as) for row in notices]
+
+
+def _why_parked(row: asyncpg.Record, amount_rupiah: int, step: Step, paid_as: str | None) -> Parked | NotOurs | None:
+    """`paid_as` is what the bank called the payment when it first told of its success."""
+    if row["amount_rupiah"] != amount_rupiah:
+        return NotOurs.AMOUNT_DIFFERS
+    if row["status"] == Told.SUCCESS and row["bank_reference"] != paid_as:
+        return NotOurs.PAID_UNDER_ANOTHER_REFERENCE
+    return step.parked.get(Told(row["status"]))
 
 
 Change = Callable[..., Awaitable[object]]

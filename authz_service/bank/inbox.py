@@ -36,13 +36,13 @@ SELECT body_digest FROM bank_notice
  WHERE programme_id = $1 AND partner_id = $2 AND received_on = $3 AND external_id = $4
 """
 _LISTED: Final = """
--- Notices, the newest first; of those that wait for people alone where $2 says so.
+-- Notices, the newest first; or, where $2 says so, those that wait for people, the longest wait first.
 SELECT n.notice_id, n.received_at, n.partner_id, n.reference, n.bank_reference, n.status, n.amount_rupiah,
        s.standing, s.reason, s.resolved_by, s.resolution, s.approved_by
   FROM bank_notice n
   JOIN notice_standing s USING (programme_id, notice_id)
  WHERE n.programme_id = $1 AND (NOT $2 OR s.standing = 'parked')
- ORDER BY n.notice_id DESC
+ ORDER BY CASE WHEN $2 THEN n.notice_id END, n.notice_id DESC
  LIMIT $3
 """
 _RESOLVE: Final = """
@@ -53,7 +53,8 @@ UPDATE notice_standing SET resolved_at = $3, resolved_by = $4, resolution = $5
 _APPROVE: Final = """
 -- The second pair of eyes: not the first one's.
 UPDATE notice_standing SET standing = 'resolved', approved_at = $3, approved_by = $4
- WHERE programme_id = $1 AND notice_id = $2 AND standing = 'parked' AND resolved_by <> $4
+ WHERE programme_id = $1 AND notice_id = $2 AND standing = 'parked'
+   AND lower(btrim(resolved_by)) <> lower(btrim($4))
 """
 _OPEN: Final = """
 -- Notices that are not at their end: nobody has looked at them yet, or they wait for people.
@@ -146,7 +147,7 @@ async def receive(
 async def listed(
     connection: Connection, programme_id: ProgrammeId, *, parked_only: bool, limit: int
 ) -> Sequence[KeptNotice]:
-    """The newest `limit` notices, or those that are parked."""
+    """The newest `limit` notices, or those that are parked longest."""
     return [
         KeptNotice(**{**row, "standing": Kept(row["standing"])})
         for row in await connection.fetch(_LISTED, programme_id, parked_only, limit)

@@ -7,18 +7,15 @@ import asyncpg
 from authz_service.events.kinds import Event, NoticeParked
 
 
-def told_of_parked(
-    notices: Sequence[asyncpg.Record], reasons: Sequence[str | None], instruction_id: str | None
-) -> Iterator[Event]:
-    """Each notice that is parked now and was not before, or for another reason; never one that people have resolved."""
-    for notice, reason in zip(notices, reasons, strict=True):
-        if reason is None or notice["standing"] == "resolved" or notice["reason"] == reason:
-            continue
-        yield NoticeParked(
-            notice_id=notice["notice_id"],
-            partner_id=notice["partner_id"],
-            told=notice["status"],
-            reason=reason,
-            instruction_id=instruction_id,
-            amount=notice["amount_rupiah"],
-        )
+def told_of_parked(changed: Sequence[asyncpg.Record], instruction_id: str | None) -> Iterator[Event]:
+    """Each notice that is parked now and was not before, or for another reason."""
+    for notice in changed:
+        if notice["reason"] is not None:
+            yield NoticeParked(
+                notice_id=notice["notice_id"],
+                partner_id=notice["partner_id"],
+                told=notice["status"],
+                reason=notice["reason"],
+                instruction_id=instruction_id,
+                amount=notice["amount_rupiah"],
+            )

@@ -51,7 +51,7 @@ UPDATE reconciliation_exception SET resolved_at = $3, resolved_by = $4, outcome 
 _APPROVE: Final = """
 -- The second pair of eyes: not the first one's.
 UPDATE reconciliation_exception SET approved_by = $4, closed_at = $3
- WHERE programme_id = $1 AND exception_id = $2 AND closed_at IS NULL AND lower(resolved_by) <> lower($4)
+ WHERE programme_id = $1 AND exception_id = $2 AND closed_at IS NULL AND lower(btrim(resolved_by)) <> lower(btrim($4))
 RETURNING outcome
 """
 _OPEN: Final = """

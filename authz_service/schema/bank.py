@@ -103,7 +103,8 @@ notice_standing = Table(
     one_of("standing", "new", "followed", "parked", "resolved"),
     CheckConstraint("standing <> 'parked' OR reason IS NOT NULL", name="parked_has_a_reason"),
     CheckConstraint(
-        "(standing = 'resolved') = (approved_at IS NOT NULL) AND approved_by <> resolved_by",
+        "(standing = 'resolved') = (approved_at IS NOT NULL)"
+        " AND lower(btrim(approved_by)) <> lower(btrim(resolved_by))",
         name="is_resolved_by_two",
     ),
     CheckConstraint(

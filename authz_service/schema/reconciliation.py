@@ -119,7 +119,7 @@ reconciliation_exception = Table(
     ),
     CheckConstraint(
         "approved_by IS NULL OR (closed_at IS NOT NULL AND resolved_by IS NOT NULL"
-        " AND lower(approved_by) <> lower(resolved_by))",
+        " AND lower(btrim(approved_by)) <> lower(btrim(resolved_by)))",
         name="four_eyes",
     ),
 )

@@ -43,7 +43,7 @@ payout_account = Table(
     CheckConstraint("account_number ~ '^[0-9]{5,34}$'", name="account_number_is_digits"),
     CheckConstraint("holder ~ '^[^[:cntrl:]]{1,70}$'", name="holder_is_one_line"),
     CheckConstraint("(approved_at IS NULL) = (approved_by IS NULL)", name="approval_is_whole"),
-    CheckConstraint("lower(approved_by) <> lower(requested_by)", name="four_eyes"),
+    CheckConstraint("lower(btrim(approved_by)) <> lower(btrim(requested_by))", name="four_eyes"),
     CheckConstraint("approved_at >= requested_at", name="approved_after_it_was_requested"),
 )
 

@@ -144,7 +144,7 @@ def _require_approvable(row: asyncpg.Record | None, account_ref: str, actor: str
         raise AccountRefused(f"Nobody has asked for an account {account_ref}.")
     if row["approved_at"] is not None:
         raise AccountRefused(f"{account_ref} was approved before; nothing was changed.")
-    if row["requested_by"].lower() == actor.strip().lower():
+    if row["requested_by"].strip().lower() == actor.strip().lower():
         raise AccountRefused(f"{row['requested_by']} asked for {account_ref}: somebody else must approve it.")
 
 

@@ -189,9 +189,9 @@ class WaitingRoom:
             raise Overloaded("too many requests are waiting")
 
     def _expected_seconds(self) -> float:
-        """Until the last of those who wait is taken: in whole batches, since one takes little longer than a request
-        alone. Counted by the request, the first burst after a quiet hour would be turned away."""
-        batches = ceil(self._waiting / self._settings.batch_limit)
+        """Until the last of those who wait is taken: in whole batches, each of one programme, since one takes little
+        longer than a request alone. Counted by the request, the first burst after a quiet hour would be turned away."""
+        batches = sum(ceil(len(queue) / self._settings.batch_limit) for queue in self._queues.values())
         return batches / self._settings.lanes * self._seconds_a_batch
 
     def _wake_one(self) -> None:

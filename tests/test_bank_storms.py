@@ -25,8 +25,8 @@ LOOP_STANDS_SECONDS = 1.0
 STORM = """
 INSERT INTO bank_notice (programme_id, notice_id, partner_id, external_id, received_on, received_at, body, body_digest,
                          reference, bank_reference, status, amount_rupiah)
-SELECT $1, 'ntc_' || lpad(number::text, 26, '0'), 'BANKALTIMTARA', number::text, now(), now(), $2, $2, $3, 'b', 'pending',
-       $4
+SELECT $1, 'ntc_' || lpad(number::text, 26, '0'), 'BANKALTIMTARA', number::text, now(), now(), $2, $2, $3, 'b',
+       'pending', $4
   FROM generate_series(1, $5::int) AS number
 """
 IS_REFUSED = """
@@ -113,8 +113,9 @@ async def test_one_person_under_two_spellings_is_not_two(world: World, second: s
 
 async def test_a_payment_that_the_bank_tells_of_as_two_waits_for_people(world: World) -> None:
     reference, amount = await paid_soon(world)
-    for bank_reference in ("first", "second", "first"):
-        await kept_notice(world, reference, "success", amount, bank_reference=bank_reference)
+    for second, name in enumerate(("first", "second", "first")):
+        at = world.now + timedelta(seconds=second)
+        await kept_notice(world, reference, "success", amount, bank_reference=name, at=at)
     await followed(world)
     assert [why for _, _, why in await became(world)] == [None, "paid_under_another_reference", None]
     assert [row[0] for row in await world.database.fetch("SELECT event FROM payout_event")] == ["settled"]
@@ -144,9 +145,6 @@ async def test_a_busy_programme_keeps_no_other_programmes_notices_waiting(world:
     ]
     its_own = ", ".join("'aaa'" if each == "programme_id" else each for each in columns)
     await world.database.execute(f"INSERT INTO programme ({', '.join(columns)}) SELECT {its_own} FROM programme")
-    await world.database.execute(
-        "INSERT INTO bank_partner SELECT 'aaa', 'BANKA', label, signature, signs_the_query, created_at FROM bank_partner"
-    )
     for programme_id in ("aaa", SAMARINDA):
         await world.database.execute(
             "INSERT INTO bank_partner VALUES ($1, $2, 'b', 'without_token', true, now()) ON CONFLICT DO NOTHING",

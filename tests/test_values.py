@@ -8,11 +8,12 @@ from msgspec import Struct
 from authz_service import answers, desk, holds
 from authz_service.api import arrival
 from authz_service.clock import ChanceInPortions
+from authz_service.ledger import book, postings
 from authz_service.rules import basket, decide, facts, money
 from tests.builders import a_hold, a_purchase
 from tests.builders import facts as some_facts
 
-MODULES = (answers, arrival, basket, decide, desk, facts, holds, money)
+MODULES = (answers, arrival, basket, book, decide, desk, facts, holds, money, postings)
 VALUES = [
     each
     for module in MODULES

@@ -18,9 +18,9 @@ PROGRAMME = ProgrammeId("samarinda-2024")
 SETTINGS = Settings(lanes=2, batch_limit=64, admission_seconds=0.7)
 
 
-def asked(number: int) -> Asked:
+def asked(number: int, programme_id: ProgrammeId = PROGRAMME) -> Asked:
     principal = Principal(
-        programme_id=PROGRAMME,
+        programme_id=programme_id,
         merchant_id=MerchantId("m-1"),
         terminal_id=TerminalId(f"t-{number}"),
         key_digest=b"",
@@ -39,9 +39,12 @@ def asked(number: int) -> Asked:
     )
 
 
-async def let_in(room: WaitingRoom, arriving: int) -> tuple[int, list[Overloaded]]:
-    """How many of so many who come at once wait, and what the others are told."""
-    waiting = [asyncio.ensure_future(room.answer(asked(number))) for number in range(arriving)]
+async def let_in(room: WaitingRoom, arriving: int, programmes: int = 1) -> tuple[int, list[Overloaded]]:
+    """How many of so many who come at once, of so many programmes in turn, wait, and what the others are told."""
+    names = [ProgrammeId(f"{PROGRAMME}-{number}") for number in range(programmes)]
+    waiting = [
+        asyncio.ensure_future(room.answer(asked(number, names[number % programmes]))) for number in range(arriving)
+    ]
     await asyncio.sleep(0)
     refused = [error for each in waiting if each.done() and isinstance(error := each.exception(), Overloaded)]
     for each in waiting:
@@ -74,3 +77,11 @@ async def test_who_would_wait_too_long_is_turned_away_and_told_when_to_come_agai
     assert {(each.status, each.retry_after_seconds) for each in refused} == {
         (HTTPStatus.SERVICE_UNAVAILABLE, SETTINGS.retry_after_seconds)
     }
+
+
+async def test_of_many_programmes_each_needs_a_batch_of_its_own() -> None:
+    """Four batches of 0,3 s by two lanes are 0,6 s; a fifth programme would wait for longer than it may."""
+    room = WaitingRoom(SETTINGS)
+    served(room, 1, seconds=0.3)
+    waiting, _ = await let_in(room, 100, programmes=10)
+    assert waiting == 5

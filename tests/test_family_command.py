@@ -226,7 +226,7 @@ def test_each_order_of_the_office_is_kept_with_who_gave_it(authz: Desk) -> None:
     for words in ORDERS.values():
         assert "actor is refused" in authz.refused(*words, "--actor", NIK)
         assert "actor is missing" in authz.refused(*words, "--actor", " ")
-        authz.said(*words, "--actor", "meja 2")
+        authz.said(*words, "--actor", " meja 2  ")
     kept = authz.fetch("SELECT kind, actor, detail::text, recorded_at FROM office_order ORDER BY recorded_at, order_id")
     assert [(row["kind"], row["actor"]) for row in kept] == [(kind, "meja 2") for kind in ORDERS]
     assert orjson.loads(kept[0]["detail"]) == {

@@ -53,7 +53,20 @@ Work = Callable[[Office, Settings, ProgrammeId], Awaitable[None]]
 T = TypeVar("T")
 DeskWork = Callable[[Office, ProgrammeId, Settings, datetime], Awaitable[T]]
 Named = Annotated[str | None, typer.Option("--programme", help="Its id; not needed where only one is enrolled.")]
-Actor = Annotated[str, typer.Option(envvar="AUTHZ_ACTOR", help="Who gives the order: an office, a desk, a login.")]
+
+
+def _somebody(actor: str) -> str:
+    """Without blanks around it: who approves is compared with who ordered."""
+    with refusals():
+        if not actor.strip():
+            raise OrderRefused("The actor is missing.")
+    return actor.strip()
+
+
+Actor = Annotated[
+    str,
+    typer.Option(envvar="AUTHZ_ACTOR", callback=_somebody, help="Who gives the order: an office, a desk, a login."),
+]
 REFUSALS: Final = (
     *(DatabaseUnusable, EmbeddedError, EnrolmentRefused, NotServedError, DemoFailedError),
     *(BooksBusy, BooksDoNotTie, ClosingRefused, NotClosedYet, StatementNotWritten),

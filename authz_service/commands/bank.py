@@ -129,7 +129,8 @@ def show_command(*, programme: _Programme = None) -> None:
         name = f"{each.kind} {each.number}" if each.kind else "none"
         times = (shown(each.valid_from, zone), shown(each.valid_until, zone))
         rows.append((each.partner_id, each.label, each.signature, name, *times))
-    print_table(console, ("partner", "label", "signs", "key", "from", "until"), rows)
+    columns = ("partner", "label", "signs", "key", "from", "until")
+    print_table(console, columns, rows, nothing="No bank is known yet: `authz bank add` adds one.")
 
 
 @bank.command("expect")
@@ -172,7 +173,8 @@ def list_command(
             became += f"; {each.resolved_by}: {each.resolution}"
         what = (each.partner_id, each.reference, each.status, in_rupiah(each.amount_rupiah), became)
         rows.append((each.notice_id, shown(each.received_at, zone), *what))
-    print_table(console, ("notice", "received", "bank", "reference", "tells", "amount", "books"), rows)
+    columns = ("notice", "received", "bank", "reference", "tells", "amount", "books")
+    print_table(console, columns, rows, nothing="No notice waits for people." if parked else "No notice has come yet.")
 
 
 @inbox.command("resolve")

@@ -70,7 +70,7 @@ async def _certified(
             mark = "-" if each.left_out else "✗" if each.wrong else "✓"
             why = "not asked: --wait-for-expiry" if each.left_out else each.wrong or ""
             rows.append((mark, each.point.title, each.point.code, each.came, why))
-    print_table(console, ("", "point", "must be", "came", ""), rows)
+    print_table(console, ("", "point", "must be", "came", ""), rows, nothing="No point was asked.")
     asked_points = len(rows) - left_out
     console.print(f"{asked_points - failed} of {asked_points} points are as they must be ({identity.style}).")
     return not failed

@@ -80,4 +80,5 @@ def list_command(
         said = (f"{each.claimed_by}: {each.reason}", f"{each.answered_by}: {each.answer}" if each.answer else "")
         rows.append((each.dispute_id, each.authorisation_id, each.status(now), *times, *said))
     columns = ("dispute", "purchase", "status", "claimed", "answer before", "claim", "answer")
-    print_table(console, columns, rows)
+    nothing = "No purchase was disputed yet." if answered else "No dispute waits for an answer."
+    print_table(console, columns, rows, nothing=nothing)

@@ -6,9 +6,9 @@ from typing import Annotated, Final
 from zoneinfo import ZoneInfo
 
 import typer
-from rich.table import Table
 
 from authz_service.commands.place import Actor, Named, console, done, say, shown
+from authz_service.commands.tables import print_table
 from authz_service.database import Connection
 from authz_service.events.endpoints import (
     Endpoint,
@@ -135,10 +135,8 @@ def enable_command(endpoint_id: _Endpoint, *, actor: Actor, programme: Named = N
 @events.command("types")
 def types_command() -> None:
     """What events there are."""
-    table = Table("type", "says", box=None)
-    for kind in KINDS:
-        table.add_row(kind.type, (kind.__doc__ or "").partition("\n")[0])
-    console.print(table)
+    rows = [(kind.type, (kind.__doc__ or "").partition("\n")[0]) for kind in KINDS]
+    print_table(console, ("type", "says"), rows, nothing="There is no type.")
 
 
 @events.command("list")
@@ -157,13 +155,11 @@ def list_command(
         return list(found), await _zone(connection, programme_id)
 
     found, zone = done(programme, work)
-    table = Table(box=None, pad_edge=False)
-    for name in ("event", "type", "when", "told"):
-        table.add_column(name, no_wrap=name != "type", overflow="fold")
+    rows = []
     for each in found:
         told = f"{each.delivered} ({each.waiting}, {each.given_up})"
-        table.add_row(each.event_id, each.type, f"{each.occurred_at.astimezone(zone):%Y-%m-%d %H:%M}", told)
-    console.print(table)
+        rows.append((each.event_id, each.type, f"{each.occurred_at.astimezone(zone):%Y-%m-%d %H:%M}", told))
+    print_table(console, ("event", "type", "when", "told"), rows, nothing="Nothing of this has happened yet.")
 
 
 @events.command("show")
@@ -197,16 +193,13 @@ def attempts_command(
         return list(found), await _zone(connection, programme_id)
 
     found, zone = done(programme, work)
-    table = Table(box=None, pad_edge=False)
-    other = "endpoint" if event_or_endpoint.startswith("evt_") else "event"
-    for name in (other, "try", "when", "what came of it"):
-        table.add_column(name, no_wrap=name != "what came of it", overflow="fold")
+    other, rows = "endpoint" if event_or_endpoint.startswith("evt_") else "event", []
     for each in found:
         which = each.endpoint_id if other == "endpoint" else each.event_id
         came = f"{each.outcome}, {each.duration_ms} ms" + (f": {each.error}" if each.error else "")
         when = f"{each.attempted_at.astimezone(zone):%m-%d %H:%M:%S}"
-        table.add_row(which, str(each.attempt), when, came)
-    console.print(table)
+        rows.append((which, str(each.attempt), when, came))
+    print_table(console, (other, "try", "when", "what came of it"), rows, nothing="There was no attempt yet.")
 
 
 @events.command("resend")

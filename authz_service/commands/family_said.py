@@ -39,8 +39,7 @@ def family_said(beneficiary_id: str, shown: FamilyShown, console: Console) -> No
         covered = f", vouchers cover {in_rupiah(month['covered_rupiah'])}" if month["covered_rupiah"] else ""
         packages = f"{month['packages_used']}{_of(month['packages_cap'])} packages"
         say(f"{month['month']:%Y-%m}: {money}, {packages}{covered}.")
-    if shown.changes:
-        _changes(shown, console)
+    _changes(shown, console)
 
 
 def _changes(shown: FamilyShown, console: Console) -> None:
@@ -48,7 +47,12 @@ def _changes(shown: FamilyShown, console: Console) -> None:
     for row in shown.changes:
         times = (_local(row["effective_at"], shown.zone), _local(row["recorded_at"], shown.zone))
         rows.append((row["kind"], row["beneficiary_id"], *times, row["actor"], row["reason"]))
-    print_table(console, ("what", "family", "effective", "recorded", "by", "why"), rows)
+    print_table(
+        console,
+        ("what", "family", "effective", "recorded", "by", "why"),
+        rows,
+        nothing="Nothing was ordered for it yet.",
+    )
 
 
 def _what(change: Change, when: str) -> str:

@@ -82,7 +82,7 @@ def list_command(*, programme: _Programme = None) -> None:
             (str(each.holder), str(each.number), shown(each.created_at, zone), shown(each.revoked_at, zone))
             for each in listed
         ]
-        print_table(console, ("holder", "key", "issued", "revoked"), rows)
+        print_table(console, ("holder", "key", "issued", "revoked"), rows, nothing="No key was issued yet.")
 
 
 @keys.command("revoke")

@@ -13,6 +13,7 @@ from authz_service.commands.place import Actor, console, done, refusals, say, se
 from authz_service.commands.tables import print_table
 from authz_service.database import Connection
 from authz_service.reconciliation.exceptions import KeptException, Outcome, approve, listed, resolve
+from authz_service.reconciliation.meaning import MEANING
 from authz_service.reconciliation.reconciling import Reconciled, reconcile_statement
 from authz_service.reconciliation.report import require_format, sums_of, write_report
 from authz_service.reconciliation.statement_files import OUR_BANK, Layout, read_mapping, read_statement
@@ -87,7 +88,12 @@ def list_command(
     for each in kept:
         amounts = (_rupiah(each.ours_rupiah), _rupiah(each.theirs_rupiah))
         rows.append((each.exception_id, each.kind, each.reference, *amounts, str(each.age_days(today)), _so(each)))
-    print_table(console, ("exception", "kind", "reference", "ours", "theirs", "days", "what is so"), rows)
+    columns = ("exception", "kind", "reference", "ours", "theirs", "days", "what is so")
+    print_table(console, columns, rows, nothing="No exception was found yet." if closed else "No exception is open.")
+    for kind in sorted({each.kind for each in kept}):
+        say(f"{kind}: {MEANING[kind]}")
+    if any(each.closed_at is None for each in kept):
+        say("What became of one: `authz exceptions resolve`; somebody else then says `authz exceptions approve`.")
 
 
 @exceptions.command("resolve")
@@ -143,7 +149,9 @@ def _show(done: Reconciled) -> None:
         (each.state, str(each.count), in_rupiah(each.ours_rupiah), in_rupiah(each.theirs_rupiah), str(each.oldest_days))
         for each in sums_of(done.findings, done.today)
     ]
-    print_table(console, ("state", "number", "ours", "theirs", "oldest, days"), rows)
+    print_table(
+        console, ("state", "number", "ours", "theirs", "oldest, days"), rows, nothing="Nothing is there to compare."
+    )
     file = "was read before" if not done.statement.is_new else several(done.statement.new_lines, "new line")
     say(f"This statement: {file}; the books follow in {several(done.steps, 'step')}.")
     say(

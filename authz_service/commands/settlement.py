@@ -92,8 +92,8 @@ def show_command(batch: BatchNamed, *, programme_id: Named = None) -> None:
         _say(f"Batch {found.number} ({found.batch_id}), cut-off {_at(found.cut_off_at, zone)}")
         _say(f"closed {_at(found.closed_at, zone)} by {found.closed_by}: {_sums(found)}")
         _say(f"hash {found.hash.hex()}")
-        print_table(console, _SHOPS, map(_shop, shops))
-        print_table(console, _PAYOUTS, map(_payout, told))
+        print_table(console, _SHOPS, map(_shop, shops), nothing="No shop has anything in it.")
+        print_table(console, _PAYOUTS, map(_payout, told), nothing="Nothing is paid by it.")
 
     done_in(programme_id, work)
 

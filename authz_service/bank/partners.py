@@ -46,6 +46,10 @@ _ADD: Final = """
 INSERT INTO bank_partner (programme_id, partner_id, label, signature, signs_the_query, created_at)
 VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING
 """
+_WHERE: Final = """
+-- The programme that has the bank of that id.
+SELECT programme_id FROM bank_partner WHERE partner_id = $1
+"""
 _END: Final = """
 -- The keys of that kind that would go on, end at $4.
 UPDATE bank_key SET valid_until = $4
@@ -189,7 +193,10 @@ async def add_partner(
     async with connection.transaction():
         added = await connection.execute(_ADD, programme_id, partner_id, label, signature, signs_the_query, now)
         if added != "INSERT 0 1":
-            raise PartnerRefused(f"There is a partner {partner_id} already.")
+            where = await connection.fetchval(_WHERE, partner_id)
+            raise PartnerRefused(
+                f"There is a partner {partner_id} already, in {where}: a partner id is unique over all programmes."
+            )
         await _kept(connection, programme_id, OrderKind.BANK_ADDED, detail, actor=actor, now=now, chance=chance)
 
 

@@ -181,7 +181,7 @@ def list_command(
 def resolve_command(
     notice: Annotated[str, typer.Argument(help="As `authz inbox list` shows it.")],
     *,
-    resolution: Annotated[str, typer.Option(help="What becomes of it.")],
+    resolution: Annotated[str, typer.Option("--reason", "--resolution", help="What becomes of it, and why.")],
     actor: Actor,
     programme: _Programme = None,
 ) -> None:

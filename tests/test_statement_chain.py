@@ -27,7 +27,8 @@ def booked(day: int, amount: int) -> StatementLine:
 
 
 def span(first: int, last: int, opening: int) -> Span:
-    return Span(from_on=on(first), to_on=on(last), opening_rupiah=opening)
+    """How it closes is not looked at here."""
+    return Span(from_on=on(first), to_on=on(last), opening_rupiah=opening, closing_rupiah=opening)
 
 
 def found(spans: list[Span], lines: list[StatementLine], holidays: tuple[date, ...] = ()) -> list[Finding]:
@@ -60,6 +61,20 @@ def test_each_further_break_is_seen_and_the_statements_after_it_are_no_break() -
         (on(9), 930, 931),
         (on(11), 926, 927),
     ]
+
+
+def test_a_break_that_undoes_an_earlier_one_is_seen_too() -> None:
+    """Rp20 left in no statement, and later Rp20 came in none: two bookings are missing, not one and not none."""
+    gaps = found([span(7, 7, 100), span(8, 8, 80), span(9, 9, 80), span(10, 10, 100)], [])
+    assert [(each.since_on, each.ours_rupiah, each.theirs_rupiah) for each in gaps] == [(on(8), 100, 80), (on(10), 80, 100)]
+
+
+def test_a_statement_from_the_middle_of_a_day_is_one_break_and_the_next_day_none() -> None:
+    """The day after goes on from the whole day as well as from its afternoon."""
+    whole, noon = span(8, 8, 900), span(8, 8, 930)
+    for days in ([whole, noon], [noon, whole]):
+        gaps = found([span(7, 7, 1_000), *days, span(9, 9, 930)], LINES)
+        assert [(each.since_on, each.theirs_rupiah) for each in gaps] == [(on(8), 930)]
 
 
 @pytest.mark.parametrize(

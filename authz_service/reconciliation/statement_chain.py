@@ -3,14 +3,15 @@
 A statement's opening balance less all bookings before its first day is what the account had before the first booking
 of all. It is the same in every statement, in whatever order they are read and however they overlap, unless bookings
 between two of them are in neither, or one begins in the middle of a day: then an equal booking of that day may hide
-behind one that an earlier file has.
+behind one that an earlier file has. Each is compared with those before it that reach furthest, not with any earlier
+one: what is missing in one place may come back in another.
 """
 
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from itertools import accumulate
+from itertools import accumulate, groupby
 from typing import Final
 
 from authz_service.reconciliation.findings import Finding, State
@@ -22,11 +23,12 @@ _A_DAY: Final = timedelta(days=1)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Span:
-    """The days of a statement, and the balance before the first of them."""
+    """The days of a statement, the balance before the first of them and the one after the last."""
 
     from_on: date
     to_on: date
     opening_rupiah: int
+    closing_rupiah: int
 
 
 def breaks_between(
@@ -41,21 +43,27 @@ def _that_do_not_join(spans: Sequence[Span], lines: Iterable[StatementLine]) -> 
     booked = sorted((line.booked_on, line.amount_rupiah) for line in lines)
     days = [day for day, _ in booked]
     moved = [0, *accumulate(amount for _, amount in booked)]
+    until: date | None = None
     bases: list[int] = []
-    for span in spans:
-        before_rupiah = moved[bisect_left(days, span.from_on)]
-        base = span.opening_rupiah - before_rupiah
-        if bases and base not in bases:
-            expected = bases[-1] + before_rupiah
-            yield _finding(
-                State.STATEMENTS_DO_NOT_JOIN,
-                (span.from_on, span.to_on),
-                detail=f"It opens with {in_rupiah(span.opening_rupiah)}, and those before it end with"
-                f" {in_rupiah(expected)}: bookings in between are missing, or it begins in the middle of a day.",
-                ours_rupiah=expected,
-                theirs_rupiah=span.opening_rupiah,
-            )
-        bases.append(base)
+    """Of those that end last; several where one of them begins in the middle of that day."""
+    for _, same_days in groupby(spans, key=lambda span: (span.from_on, span.to_on)):
+        of_these = [(span.opening_rupiah - moved[bisect_left(days, span.from_on)], span) for span in same_days]
+        # Of a whole day and its afternoon the whole day goes on from the day before, whichever was read first.
+        for base, span in sorted(of_these, key=lambda each: bool(bases) and each[0] not in bases):
+            if bases and base not in bases:
+                expected = bases[0] + span.opening_rupiah - base
+                yield _finding(
+                    State.STATEMENTS_DO_NOT_JOIN,
+                    (span.from_on, span.to_on),
+                    detail=f"It opens with {in_rupiah(span.opening_rupiah)}, and those before it end with"
+                    f" {in_rupiah(expected)}: bookings in between are missing, or it begins in the middle of a day.",
+                    ours_rupiah=expected,
+                    theirs_rupiah=span.opening_rupiah,
+                )
+            if until is None or span.to_on > until:
+                until, bases = span.to_on, []
+            if span.to_on == until:
+                bases.append(base)
 
 
 def _days_missing(spans: Sequence[Span], is_working_day: Callable[[date], bool]) -> Iterator[Finding]:

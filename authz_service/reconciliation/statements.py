@@ -40,7 +40,10 @@ SELECT l.line, l.identity, l.booked_on, l.amount_rupiah, l.reference, l.bank_ref
   LEFT JOIN bank_statement_match m USING (programme_id, identity)
  WHERE l.programme_id = $1
 """
-_SPANS: Final = "SELECT from_on, to_on, opening_rupiah FROM bank_statement WHERE programme_id = $1"
+_SPANS: Final = """
+-- The days of each statement, in the order in which they were read.
+SELECT from_on, to_on, opening_rupiah, closing_rupiah FROM bank_statement WHERE programme_id = $1 ORDER BY statement_id
+"""
 _KEEP_MATCH: Final = """
 -- A line that is about something already stays so.
 INSERT INTO bank_statement_match (programme_id, identity, reference, matched_at)

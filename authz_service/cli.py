@@ -26,6 +26,7 @@ from authz_service.enrolment.progress import enrolment_progress
 from authz_service.keys import Keys
 from authz_service.serving import NotServedError, end_with, require_free_port, serve
 from authz_service.settings import Settings
+from authz_service.vocabulary import in_rupiah
 
 
 class Typed(TyperGroup):
@@ -90,10 +91,13 @@ def enrol_command(
     edition: Annotated[str, typer.Argument(help="A folder of authz_service/programmes, for example samarinda-2024.")],
     *,
     seed: Annotated[int, typer.Option(help="The same seed makes the same synthetic families, cards and keys.")] = SEED,
+    money_to_come: Annotated[
+        bool, typer.Option("--money-to-come", help="Books no money: the bank will tell of it (`authz bank expect`).")
+    ] = False,
 ) -> None:
     """Enrols a programme from its files with synthetic families, and writes its sandbox tills below AUTHZ_DATA_DIR."""
     with refusals(), servers(sandbox=True) as settings:
-        path = asyncio.run(_enrolled(settings, edition, seed))
+        path = asyncio.run(_enrolled(settings, edition, seed, is_funded=not money_to_come))
         console.print(f"Sandbox tills and cards (synthetic): {path}")
 
 
@@ -112,12 +116,21 @@ def demo_command(
         show(settings_given(), console, seed=seed, serve_afterwards=serve_afterwards)
 
 
-async def _enrolled(settings: Settings, edition: str, seed: int) -> str:
+async def _enrolled(settings: Settings, edition: str, seed: int, *, is_funded: bool) -> str:
     async with office(settings) as connection:
         with enrolment_progress(console) as told:
             keys = Keys(settings.root_key.get_secret_value())
-            done = await enrol(connection, keys, edition, seed=seed, at=SystemClock().estimate(), progress=told)
+            at = SystemClock().estimate()
+            done = await enrol(connection, keys, edition, seed=seed, at=at, is_funded=is_funded, progress=told)
     console.print(f"{done.programme_id}: {done.families} families, {done.merchants} shops.")
+    if is_funded:
+        money = (
+            f"Its money, {in_rupiah(done.funded_rupiah)}, is booked now: do not announce it to the bank as well"
+            " (`--money-to-come` books none)."
+        )
+    else:
+        money = "No money is booked: `authz bank expect`, and once the bank has told of it, `authz programme grant`."
+    console.print(money, highlight=False, markup=False, soft_wrap=True)
     return str(done.tills.write(settings.data_dir))
 
 

@@ -69,6 +69,7 @@ class OrderKind(StrEnum):
     CUT_OFF_SET = "cut_off_set"
     HOLIDAYS_CHANGED = "holidays_changed"
     PAYOUT_LIMIT_SET = "payout_limit_set"
+    ENTITLEMENTS_GRANTED = "entitlements_granted"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

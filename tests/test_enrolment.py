@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
+import orjson
 import pytest
 
 from authz_service.access import caller_of
@@ -227,7 +228,7 @@ async def test_where_the_money_has_still_to_come_families_have_nothing_until_it_
     database: asyncpg.Connection, database_url: str
 ) -> None:
     """Then each has its entitlement, once, and the books are those of any other programme."""
-    how: dict[str, Any] = {"now": datetime(2024, 9, 30, tzinfo=UTC), "chance": os.urandom}
+    how: dict[str, Any] = {"actor": "Dinsos", "now": datetime(2024, 9, 30, tzinfo=UTC), "chance": os.urandom}
     settings, unfunded = Settings(), await _enrol(database, is_funded=False)
     assert (unfunded.funded_rupiah, unfunded.granted_rupiah) == (0, 0)
     assert await database.fetchval("SELECT count(*) FROM transfer") == 0
@@ -237,11 +238,14 @@ async def test_where_the_money_has_still_to_come_families_have_nothing_until_it_
     await book(database, EDITION, funded(TransferId("trf_1"), CONTROL_TOTAL_RUPIAH, how["now"], "SP2D-7"))
     other = await asyncpg.connect(database_url)
     done = await asyncio.gather(
-        *(grant_entitlements(each, settings, unfunded.programme_id, **how) for each in (database, other)),
-        return_exceptions=True,
+        *(grant_entitlements(each, settings, unfunded.programme_id, **how) for each in (database, other))
     )
     await other.close()
-    assert sorted(map(str, done)) == ["1776600000", "Every family of samarinda-2024 was granted its money before."]
+    assert sorted((each.families, each.amount_rupiah) for each in done) == [(0, 0), (987, CONTROL_TOTAL_RUPIAH)]
+    orders = await database.fetch("SELECT actor, detail FROM office_order WHERE kind = 'entitlements_granted'")
+    assert [(actor, orjson.loads(detail)) for actor, detail in orders] == [
+        ("Dinsos", {"families": 987, "amount_rupiah": CONTROL_TOTAL_RUPIAH})
+    ]
     assert await database.fetchval("SELECT count(*) FROM wallet WHERE available_rupiah = 1800000") == 987
     # Whoever decided about a family before decides again.
     assert await database.fetchval("SELECT min(version) FROM wallet") > 1

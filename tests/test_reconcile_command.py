@@ -124,10 +124,10 @@ async def test_mt940_and_another_banks_columns_by_command(world: World, paid: st
     message, csv_file, mapping = tmp_path / "a.sta", tmp_path / "a.csv", tmp_path / "a.toml"
     written = paid.upper().replace("_", "-")
     message.write_text(
-        f":20:X\n:25:0000009999\n:28C:1\n:60F:C241006IDR1000000,\n:61:2410071007D150000,NTRFNONREF//B1\n"
-        f":86:/EREF/{written}/REMI/x\n:62F:C241007IDR850000,\n"
+        f":20:X\n:25:0000009999\n:28C:1\n:60F:C241006IDR1776600000,\n:61:2410071007D150000,NTRFNONREF//B1\n"
+        f":86:/EREF/{written}/REMI/x\n:62F:C241007IDR1776450000,\n"
     )
-    csv_file.write_text("Tanggal;Ref;Debet;Kredit;Saldo\n07/10/2024;B1;150.000,00;;850.000,00\n")
+    csv_file.write_text("Tanggal;Ref;Debet;Kredit;Saldo\n07/10/2024;B1;150.000,00;;1.776.450.000,00\n")
     mapping.write_text(
         'delimiter = ";"\ndate_format = "%d/%m/%Y"\nopening = ""\nclosing = ""\n[columns]\ndate = "Tanggal"\n'
         'bank_reference = "Ref"\nreference = ""\ndescription = ""\ndebit = "Debet"\ncredit = "Kredit"\n'

@@ -66,7 +66,10 @@ def test_each_further_break_is_seen_and_the_statements_after_it_are_no_break() -
 def test_a_break_that_undoes_an_earlier_one_is_seen_too() -> None:
     """Rp20 left in no statement, and later Rp20 came in none: two bookings are missing, not one and not none."""
     gaps = found([span(7, 7, 100), span(8, 8, 80), span(9, 9, 80), span(10, 10, 100)], [])
-    assert [(each.since_on, each.ours_rupiah, each.theirs_rupiah) for each in gaps] == [(on(8), 100, 80), (on(10), 80, 100)]
+    assert [(each.since_on, each.ours_rupiah, each.theirs_rupiah) for each in gaps] == [
+        (on(8), 100, 80),
+        (on(10), 80, 100),
+    ]
 
 
 def test_a_statement_from_the_middle_of_a_day_is_one_break_and_the_next_day_none() -> None:
@@ -105,9 +108,9 @@ def test_a_holiday_needs_no_statement_and_a_longer_statement_covers_a_shorter_on
 
 
 async def test_a_statement_that_is_missing_is_an_exception_until_it_is_read(world: World) -> None:
-    one = as_csv((5, "x"), first=today(world), opening=100)
-    two = as_csv((7, "y"), first=tomorrow(world), opening=105)
-    three = as_csv((1, "z"), first=tomorrow(world), opening=112)
+    one = as_csv((5, "x"), first=today(world), opening=1_776_600_000)
+    two = as_csv((7, "y"), first=tomorrow(world), opening=1_776_600_005)
+    three = as_csv((1, "z"), first=tomorrow(world), opening=1_776_600_012)
     await read(world, one)
     done = await read(world, three)
     assert {states(done)[each] for each in ("2024-10-08/2024-10-08", "2024-10-09/2024-10-09")} == {
@@ -130,11 +133,11 @@ async def test_an_equal_booking_that_a_file_from_the_middle_of_a_day_hides_is_se
     await batch_closed(world)
     ((reference, _, amount),) = await instructions(world)
     left = (-amount, reference, "")
-    assert states(await reconciled(world, left, opening=900_000))[reference] == "matched"
-    noon = await reconciled(world, left, opening=900_000 - amount)
+    assert states(await reconciled(world, left))[reference] == "matched"
+    noon = await reconciled(world, left, opening=1_776_600_000 - amount)
     assert states(noon)[reference] == "matched", "the second booking passes for the first"
     (exception,) = await open_ones(world)
     assert exception["kind"] == "statements_do_not_join"
     assert exception["theirs_rupiah"] - exception["ours_rupiah"] == -amount
-    whole = await reconciled(world, left, left, opening=900_000)
+    whole = await reconciled(world, left, left)
     assert states(whole)[reference] == "more_than_once"

@@ -24,6 +24,7 @@ from authz_service.commands.place import (
     refusals,
 )
 from authz_service.enrolment.edition import EnrolmentRefused
+from authz_service.enrolment.granting import grant_entitlements
 from authz_service.ledger.entries import one_snapshot
 from authz_service.orders import kept_orders
 from authz_service.settings import Settings
@@ -47,6 +48,22 @@ SELECT valid_from, cap_rupiah, packages_cap FROM month_cap WHERE programme_id = 
 def show_command(*, programme_id: Named = None) -> None:
     """Its dates and caps, and what keeps it from being closed."""
     _run(programme_id, _show)
+
+
+@programme.command("grant")
+def grant_command(*, actor: Actor, programme_id: Named = None) -> None:
+    """Gives every family that has never had anything its entitlement, once the programme's money has come."""
+
+    async def work(connection: Office, settings: Settings, chosen: ProgrammeId) -> None:
+        now = await now_of(connection, settings)
+        how = {"actor": actor, "now": now, "chance": os.urandom}
+        done = await grant_entitlements(connection, settings, chosen, **how)  # type: ignore[arg-type]
+        said = f"{in_rupiah(done.amount_rupiah)} is granted to {done.families} families."
+        if not done.families:
+            said = "every family was granted its money before; nothing was changed."
+        console.print(f"{chosen}: {said}", highlight=False, markup=False, soft_wrap=True)
+
+    _run(programme_id, work)
 
 
 @programme.command("close")

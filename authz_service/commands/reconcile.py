@@ -154,6 +154,11 @@ def _show(done: Reconciled) -> None:
     )
     file = "was read before" if not done.statement.is_new else several(done.statement.new_lines, "new line")
     say(f"This statement: {file}; the books follow in {several(done.steps, 'step')}.")
+    balance = done.balance
+    say(
+        f"On {balance.on} the bank's balance is {in_rupiah(balance.bank_rupiah)}; by the books it is"
+        f" {in_rupiah(balance.books_rupiah)}."
+    )
     say(
         f"Exceptions: {done.queued.open} open, {done.queued.raised} of them new; {done.queued.explained} are explained"
         " now."

@@ -72,10 +72,16 @@ class Settling:
         )
         await self._has_a_round()
         granted = await grant_entitlements(
-            stage.connection, stage.settings, stage.programme_id, now=stage.clock.estimate(), chance=stage.chance
+            stage.connection,
+            stage.settings,
+            stage.programme_id,
+            actor=DESK,
+            now=stage.clock.estimate(),
+            chance=stage.chance,
         )
-        if granted != announced.amount_rupiah:
-            raise DemoFailedError(f"{in_rupiah(announced.amount_rupiah)} came, and {in_rupiah(granted)} was granted.")
+        came, given = announced.amount_rupiah, granted.amount_rupiah
+        if given != came:
+            raise DemoFailedError(f"{in_rupiah(came)} came, and {in_rupiah(given)} was granted.")
 
     async def end_day(self) -> None:
         """If a cut-off has passed, its batch is closed (by this or by the service that runs), exported and paid."""

@@ -30,6 +30,8 @@ class State(StrEnum):
     """A statement opens with another balance than the bookings before it make."""
     DAYS_MISSING = "days_missing"
     """Working days between two statements that none has."""
+    BALANCE_DIFFERS = "balance_differs"
+    """The account has another balance than the books, and nothing else that is found explains it."""
 
     @property
     def is_exception(self) -> bool:

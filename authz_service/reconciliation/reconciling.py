@@ -14,10 +14,12 @@ from authz_service.clock import Clock
 from authz_service.database import Connection
 from authz_service.events.kinds import ProgrammeFunded
 from authz_service.events.outbox import publish
+from authz_service.ledger.accounts import FUND
 from authz_service.ledger.bookings import book
 from authz_service.ledger.entries import alone_with
 from authz_service.ledger.postings import funded
 from authz_service.orders import OrderKind, keep_order
+from authz_service.reconciliation.balance import Balance, Move, balance_of
 from authz_service.reconciliation.exceptions import Queued, queue
 from authz_service.reconciliation.findings import Finding, Funding, Payout, State, Step
 from authz_service.reconciliation.reconcile import reconcile
@@ -61,6 +63,14 @@ SELECT f.reference, f.amount_rupiah, (f.announced_at AT TIME ZONE $2)::date AS a
  WHERE f.programme_id = $1
  GROUP BY f.reference, f.amount_rupiah, f.announced_at
 """
+_MOVES: Final = """
+-- What the books have moved at the bank, by day and reference; no part of a purchase moves this account.
+SELECT reason AS reference, (created_at AT TIME ZONE $2)::date AS "on",
+       sum(CASE debit_account_id WHEN $3 THEN amount_rupiah ELSE -amount_rupiah END)::bigint AS amount_rupiah
+  FROM transfer
+ WHERE programme_id = $1 AND authorisation_id IS NULL AND $3 IN (debit_account_id, credit_account_id)
+ GROUP BY 1, 2
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +79,7 @@ class Reconciled:
 
     today: date
     statement: KeptStatement
+    balance: Balance
     findings: Sequence[Finding]
     queued: Queued
     is_rehearsal: bool
@@ -112,6 +123,7 @@ async def reconcile_statement(
         return Reconciled(
             today=rehearsed.reconciled.today,
             statement=rehearsed.reconciled.statement,
+            balance=rehearsed.reconciled.balance,
             findings=rehearsed.reconciled.findings,
             queued=rehearsed.reconciled.queued,
             is_rehearsal=True,
@@ -155,10 +167,15 @@ async def _reconcile(
         if line.identity not in said.about
     ]
     await keep_matches(connection, programme_id, matches, now)
+    moves = [Move(**each) for each in await connection.fetch(_MOVES, programme_id, zone, FUND)]
+    balance = balance_of(said.spans, findings, moves)
+    findings += [balance.finding] if balance.finding else []
     findings += await books_that_differ(connection, programme_id, today)
     findings += breaks_between(said.spans, said.lines, lambda day: is_working_day(day, row["holidays"]))
     queued = await queue(connection, programme_id, findings, now=now, chance=chance)
-    done = Reconciled(today=today, statement=kept, findings=findings, queued=queued, is_rehearsal=False)
+    done = Reconciled(
+        today=today, statement=kept, balance=balance, findings=findings, queued=queued, is_rehearsal=False
+    )
     if kept.is_new or done.steps:
         detail = {
             "statement": statement.digest.hex(),

@@ -110,6 +110,7 @@ reconciliation_exception = Table(
         "books_differ",
         "statements_do_not_join",
         "days_missing",
+        "balance_differs",
     ),
     one_of("outcome", "explained", "corrected", "claimed"),
     CheckConstraint(

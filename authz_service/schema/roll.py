@@ -155,6 +155,7 @@ office_order = Table(
         "cut_off_set",
         "holidays_changed",
         "payout_limit_set",
+        "entitlements_granted",
     ),
 )
 

@@ -49,7 +49,7 @@ async def test_money_that_is_booked_with_the_enrolment_and_by_the_banks_notice_i
 
 
 async def test_a_balance_that_is_the_books_is_no_exception_with_payouts_and_charges(world: World) -> None:
-    """A payment under way, one that a notice told before the statement, and the bank's charge have findings of their own."""
+    """A payment under way, one that a notice told before the statement, and a charge have their own findings."""
     await world.authorise(capture=True)
     await batch_closed(world)
     ((reference, _, amount),) = await instructions(world)

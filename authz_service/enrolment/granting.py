@@ -59,7 +59,7 @@ class Granted:
 async def grant_entitlements(
     connection: Connection, settings: Settings, programme_id: ProgrammeId, *, actor: str, now: datetime, chance: Chance
 ) -> Granted:
-    """Every family that was never granted anything has its entitlement, out of money that is nobody's; an order says so.
+    """Every family that was never granted anything has its entitlement, out of nobody's money; an order says so.
 
     All of them or none, and each once, however often it is ordered.
     """

@@ -18,7 +18,8 @@ from authz_service.events.numbering import number_events
 from authz_service.events.outbox import publish
 from authz_service.events.retention import remove_old
 from authz_service.reconciliation.disputes import answer_dispute, open_dispute
-from authz_service.reconciliation.exceptions import Outcome, approve, resolve
+from authz_service.reconciliation.exceptions import approve, resolve
+from authz_service.reconciliation.outcomes import Outcome
 from authz_service.settlement.accounts import approve_account, request_account
 from authz_service.settlement.positions import Account
 from authz_service.settlement.waits import unwait, wait
@@ -149,7 +150,7 @@ async def test_exceptions_are_told_when_they_open_and_when_two_people_or_a_state
     exception_id = opened[0][1]["exception_id"]
     why: Any = {"outcome": Outcome.EXPLAINED, "reason": "biaya"}
     await resolve(world.database, SAMARINDA, [exception_id], **why, **how(world))
-    await approve(world.database, SAMARINDA, [exception_id], **how(world, actor="Inspektorat"))
+    await approve(world.database, world.settings, SAMARINDA, [exception_id], **how(world, actor="Inspektorat"))
     closed = {"exception_id": exception_id, "closed_by": "two_people", "outcome": "explained"}
     assert (await told(world))[2:] == [("exception.resolved", closed)]
 

@@ -5,7 +5,7 @@ whether a notice comes twice, late, before its success or before we know its bat
 finds the same notices again, of which the books follow each once. What they do not follow is parked with its reason.
 """
 
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -14,7 +14,7 @@ from typing import Final
 import asyncpg
 import structlog
 
-from authz_service.bank.notice import Parked, Standing, Step, Told, next_step
+from authz_service.bank.notice import Parked, Standing, Told, next_step
 from authz_service.bank.told import told_of_parked
 from authz_service.clock import Clock
 from authz_service.database import Connection
@@ -30,7 +30,8 @@ from authz_service.vocabulary import CHANCE_BYTES, Chance, ProgrammeId, Transfer
 
 log = structlog.get_logger()
 _WAITING: Final = """
--- References of which something was told that nobody has looked at, or that waits for what may have come meanwhile.
+-- References of which something was told that nobody has looked at, or that waits for what may have come meanwhile:
+-- our own order or announcement ($2), or the payment ($3), also of what failed by the books and was paid after all.
 SELECT n.reference
   FROM notice_standing s
   JOIN bank_notice n USING (programme_id, notice_id)
@@ -41,7 +42,7 @@ SELECT n.reference
                         WHERE i.programme_id = $1 AND i.instruction_id = n.reference
                         UNION ALL
                        SELECT FROM expected_funding f WHERE f.programme_id = $1 AND f.reference = n.reference)
-        OR s.standing = 'parked' AND s.reason = $3
+        OR s.standing = 'parked' AND s.reason = ANY ($3)
            AND EXISTS (SELECT FROM payout_event e
                         WHERE e.programme_id = $1 AND e.instruction_id = n.reference AND e.event = 'settled'))
  GROUP BY n.reference
@@ -105,6 +106,14 @@ class NotOurs(StrEnum):
     """The bank gives a second payment of its own for one of ours: only its statement shows whether it paid twice."""
 
 
+_UNTIL_IT_IS_PAID: Final = (
+    Parked.RETURN_BEFORE_SUCCESS,
+    Parked.SUCCESS_AFTER_FAILED,
+    Parked.RETURN_OF_A_FAILED_PAYMENT,
+)
+"""These end by themselves when the books say that it was paid; after a failure two people alone can make them."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Followed:
     """How many references were looked at, and whether more may wait."""
@@ -118,9 +127,7 @@ async def follow(
 ) -> Followed:
     """The books follow all that was told of so many references, each in a transaction of its own."""
     limit = settings.notices_in_a_round
-    waiting = await connection.fetch(
-        _WAITING, programme_id, NotOurs.REFERENCE_UNKNOWN, Parked.RETURN_BEFORE_SUCCESS, limit
-    )
+    waiting = await connection.fetch(_WAITING, programme_id, NotOurs.REFERENCE_UNKNOWN, _UNTIL_IT_IS_PAID, limit)
     for row in waiting:
         try:
             async with alone_with(connection, settings, programme_id):
@@ -175,16 +182,22 @@ async def _follow_payout(
         )
         await change(connection, programme_id, reference, told=said, chance=chance)
     paid_as = next((row["bank_reference"] for row in of_the_amount if row["status"] == Told.SUCCESS), None)
-    return [_why_parked(row, instruction["amount_rupiah"], step, paid_as) for row in notices]
+    parked = dict(step.parked)
+    if PayoutEvent.FAILED in instruction["events"]:
+        # The books did follow it, also where two people have said since that the payment was made after all.
+        parked.pop(Told.FAILED, None)
+    return [_why_parked(row, instruction["amount_rupiah"], parked, paid_as) for row in notices]
 
 
-def _why_parked(row: asyncpg.Record, amount_rupiah: int, step: Step, paid_as: str | None) -> Parked | NotOurs | None:
+def _why_parked(
+    row: asyncpg.Record, amount_rupiah: int, parked: Mapping[Told, Parked], paid_as: str | None
+) -> Parked | NotOurs | None:
     """`paid_as` is what the bank called the payment when it first told of its success."""
     if row["amount_rupiah"] != amount_rupiah:
         return NotOurs.AMOUNT_DIFFERS
     if row["status"] == Told.SUCCESS and row["bank_reference"] != paid_as:
         return NotOurs.PAID_UNDER_ANOTHER_REFERENCE
-    return step.parked.get(Told(row["status"]))
+    return parked.get(Told(row["status"]))
 
 
 Change = Callable[..., Awaitable[object]]
@@ -202,12 +215,13 @@ def _changes(followed: Standing, standing: Standing) -> list[tuple[Told, Change]
 
 
 def standing_of(events: Collection[str]) -> Standing:
-    """Where the books say that a payout is; that it was released again does not change what the bank did."""
-    if PayoutEvent.FAILED in events:
-        return Standing.FAILED
+    """Where the books say that a payout is; that it was released again does not change what the bank did, and what
+    failed first and was paid after all is paid."""
     if PayoutEvent.RETURNED in events:
         return Standing.RETURNED
-    return Standing.SETTLED if PayoutEvent.SETTLED in events else Standing.UNDER_WAY
+    if PayoutEvent.SETTLED in events:
+        return Standing.SETTLED
+    return Standing.FAILED if PayoutEvent.FAILED in events else Standing.UNDER_WAY
 
 
 async def _follow_funding(

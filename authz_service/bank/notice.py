@@ -184,7 +184,8 @@ def _is_missing(document: dict[str, Any], field: str) -> bool:
 
 
 class Standing(StrEnum):
-    """Where a payout is by the books. Forwards only: under way → settled → returned, or under way → failed."""
+    """Where a payout is by the books. Forwards only: under way → settled → returned, or under way → failed; from there
+    two people alone can take it to settled."""
 
     UNDER_WAY = "under_way"
     SETTLED = "settled"

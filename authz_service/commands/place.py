@@ -32,7 +32,7 @@ from authz_service.events.record import ResendRefused
 from authz_service.ledger.entries import BooksBusy
 from authz_service.orders import OrderRefused
 from authz_service.reconciliation.disputes import DisputeRefused
-from authz_service.reconciliation.exceptions import ExceptionRefused
+from authz_service.reconciliation.outcomes import ExceptionRefused
 from authz_service.reconciliation.report import ReportNotWritten
 from authz_service.reconciliation.statement_lines import StatementRefused
 from authz_service.roll.orders import RollRefused

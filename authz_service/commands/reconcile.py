@@ -12,13 +12,15 @@ from authz_service.clock import clock_from
 from authz_service.commands.place import Actor, console, done, refusals, say, settings_given
 from authz_service.commands.tables import print_table
 from authz_service.database import Connection
-from authz_service.reconciliation.exceptions import KeptException, Outcome, approve, listed, resolve
+from authz_service.reconciliation.exceptions import KeptException, approve, listed, resolve
 from authz_service.reconciliation.meaning import MEANING
+from authz_service.reconciliation.outcomes import Outcome
 from authz_service.reconciliation.reconciling import Reconciled, reconcile_statement
 from authz_service.reconciliation.report import require_format, sums_of, write_report
 from authz_service.reconciliation.statement_files import OUR_BANK, Layout, read_mapping, read_statement
 from authz_service.reconciliation.statement_lines import Format, Statement, StatementRefused
 from authz_service.settings import Settings
+from authz_service.settlement.instructions import Applied
 from authz_service.vocabulary import ProgrammeId, in_rupiah, several
 
 exceptions: Final = typer.Typer(no_args_is_help=True, help="Where bank and books disagree; two people close each.")
@@ -117,12 +119,15 @@ def resolve_command(
 
 @exceptions.command("approve")
 def approve_command(named: _Named, *, actor: Actor, programme: _Programme = None) -> None:
-    """The second pair of eyes: they are closed as somebody else has said. No money moves by that."""
+    """The second pair of eyes: they are closed as somebody else has said; what is paid_after_all is booked as paid."""
 
-    async def work(connection: Connection, programme_id: ProgrammeId, _: Settings, now: datetime) -> None:
-        await approve(connection, programme_id, named, actor=actor, now=now, chance=os.urandom)
+    async def work(
+        connection: Connection, programme_id: ProgrammeId, settings: Settings, now: datetime
+    ) -> list[Applied]:
+        return await approve(connection, settings, programme_id, named, actor=actor, now=now, chance=os.urandom)
 
-    done(programme, work)
+    for each in done(programme, work):
+        say(f"{each.instruction_id} of {in_rupiah(each.amount_rupiah)} is booked as paid after all.")
     say(f"Closed: {several(len(named), 'exception')}.")
 
 

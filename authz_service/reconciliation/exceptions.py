@@ -1,28 +1,33 @@
 """What reconciliation cannot explain waits here: one person says what becomes of it, another approves; or a later
-statement explains it. No money moves by either.
-
-ExceptionRefused    nothing was changed; the message is one sentence for the operator
+statement explains it. No money moves by either, but for a payout that failed by the books and was paid after all.
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from enum import StrEnum
 from typing import Final
 
 from authz_service.database import Connection
 from authz_service.events.kinds import ExceptionResolved
 from authz_service.events.outbox import publish
+from authz_service.ledger.entries import alone_with
 from authz_service.orders import OrderKind, keep_order
 from authz_service.reconciliation.findings import Finding, State
+from authz_service.reconciliation.outcomes import ExceptionRefused, Outcome, book_as_paid, require_fitting
 from authz_service.reconciliation.told import told_of_exception
+from authz_service.settings import Settings
+from authz_service.settlement.instructions import Applied
 from authz_service.vocabulary import CHANCE_BYTES, Chance, ProgrammeId, new_id, several
 
 _KNOWN: Final = """
--- Open exceptions, and those that two people have closed: these are not raised again for the same figures.
+-- Open exceptions, and those that two people have closed: these are not raised again for the same figures. A payout
+-- that was paid though it failed ($2) is closed by being booked ($3) or by coming back, and by other words only if it
+-- was released, and so paid twice.
 SELECT exception_id, kind, subject, ours_rupiah, theirs_rupiah, closed_at IS NULL AS is_open
   FROM reconciliation_exception
- WHERE programme_id = $1 AND (closed_at IS NULL OR approved_by IS NOT NULL)
+ WHERE programme_id = $1 AND (closed_at IS NULL OR approved_by IS NOT NULL AND (kind <> $2 OR outcome = $3 OR EXISTS (
+       SELECT FROM payout_event e
+        WHERE e.programme_id = $1 AND e.instruction_id = subject AND e.event = 'released')))
 """
 _RAISE: Final = """
 INSERT INTO reconciliation_exception (programme_id, exception_id, kind, reference, subject, ours_rupiah, theirs_rupiah,
@@ -47,12 +52,13 @@ _RESOLVE: Final = """
 -- Somebody has said what becomes of it; it stays open until somebody else has approved.
 UPDATE reconciliation_exception SET resolved_at = $3, resolved_by = $4, outcome = $5, reason = $6
  WHERE programme_id = $1 AND exception_id = $2 AND closed_at IS NULL
+RETURNING kind, reference
 """
 _APPROVE: Final = """
 -- The second pair of eyes: not the first one's.
 UPDATE reconciliation_exception SET approved_by = $4, closed_at = $3
  WHERE programme_id = $1 AND exception_id = $2 AND closed_at IS NULL AND lower(btrim(resolved_by)) <> lower(btrim($4))
-RETURNING outcome
+RETURNING kind, reference, outcome
 """
 _OPEN: Final = """
 SELECT count(*) AS exceptions, min(since_on) AS since_on
@@ -60,21 +66,6 @@ SELECT count(*) AS exceptions, min(since_on) AS since_on
  WHERE programme_id = $1 AND closed_at IS NULL
 """
 REASON_LIMIT: Final = 200
-
-
-class ExceptionRefused(Exception):  # noqa: N818 - it says what is so, as declines do
-    """Nothing was changed; the message is one sentence for the operator."""
-
-
-class Outcome(StrEnum):
-    """What becomes of an exception."""
-
-    EXPLAINED = "explained"
-    """It is as it should be, and the reason says why: the bank's own charges, for example."""
-    CORRECTED = "corrected"
-    """The books were put right by an order of their own."""
-    CLAIMED = "claimed"
-    """The bank was asked to put its side right."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,7 +108,7 @@ async def queue(
 ) -> Queued:
     """Each difference is in the queue once, and none that is explained is open."""
     found = {_key(each): each for each in findings if each.state.is_exception}
-    rows = await connection.fetch(_KNOWN, programme_id)
+    rows = await connection.fetch(_KNOWN, programme_id, State.PAID_THOUGH_FAILED, Outcome.PAID_AFTER_ALL)
     known = {(row["kind"], row["subject"], row["ours_rupiah"], row["theirs_rupiah"]): row for row in rows}
     new = [found[key] for key in sorted(found.keys() - known.keys(), key=str)]
     ids = [new_id("exc", now, chance(CHANCE_BYTES)) for _ in new]
@@ -166,8 +157,10 @@ async def resolve(
     async with connection.transaction():
         for exception_id in named:
             what = (now, actor.strip(), outcome, reason)
-            if await connection.execute(_RESOLVE, programme_id, exception_id, *what) != "UPDATE 1":
+            row = await connection.fetchrow(_RESOLVE, programme_id, exception_id, *what)
+            if row is None:
                 raise ExceptionRefused(f"{exception_id} is no open exception; nothing was changed.")
+            await require_fitting(connection, programme_id, exception_id, row["kind"], row["reference"], outcome)
         await keep_order(
             connection,
             programme_id,
@@ -182,25 +175,34 @@ async def resolve(
 
 async def approve(
     connection: Connection,
+    settings: Settings,
     programme_id: ProgrammeId,
     named: Sequence[str],
     *,
     actor: str,
     now: datetime,
     chance: Chance,
-) -> None:
-    """All of them are closed as somebody else has said. No money moves by that."""
-    async with connection.transaction():
+) -> list[Applied]:
+    """All of them are closed as somebody else has said; the payouts that are booked as paid by that, and no others.
+
+    One of which the books say something else meanwhile is refused, and all with it.
+    """
+    booked: list[Applied] = []
+    async with alone_with(connection, settings, programme_id):
         for exception_id in named:
-            outcome = await connection.fetchval(_APPROVE, programme_id, exception_id, now, actor.strip())
-            if outcome is None:
+            said = await connection.fetchrow(_APPROVE, programme_id, exception_id, now, actor.strip())
+            if said is None:
                 raise ExceptionRefused(
                     f"{exception_id} is no open exception that somebody else has resolved; nothing was changed."
                 )
-            event = ExceptionResolved(exception_id=exception_id, closed_by="two_people", outcome=outcome)
+            if said["outcome"] == Outcome.PAID_AFTER_ALL:
+                booked.append(await book_as_paid(connection, programme_id, said["reference"], actor, now, chance))
+            event = ExceptionResolved(exception_id=exception_id, closed_by="two_people", outcome=said["outcome"])
             await publish(connection, programme_id, event, at=now, chance=chance)
         kind, detail = OrderKind.EXCEPTION_APPROVED, {"exceptions": list(named)}
+        detail |= {"instructions_paid_after_all": [each.instruction_id for each in booked]} if booked else {}
         await keep_order(connection, programme_id, kind, actor=actor, now=now, chance=chance, detail=detail)
+    return booked
 
 
 async def open_exceptions(connection: Connection, programme_id: ProgrammeId) -> list[str]:

@@ -109,6 +109,8 @@ def _of_payout(
     wrong = [each for each in lines if abs(each.amount_rupiah) != payout.amount_rupiah]
     events = payout.events
     since_on = max((payout.created_on, *events.values()))
+    # What failed by the books and was then paid after all is like what was paid.
+    has_failed = FAILED in events and PAID not in events
 
     def so(state: State, detail: str = "", *, steps: tuple[Step, ...] = (), since: date | None = None) -> Finding:
         return Finding(
@@ -131,7 +133,7 @@ def _of_payout(
     if back and not left:
         return so(State.RETURN_WITHOUT_PAYMENT, "It came back, and no statement shows that it left.")
     if not lines:
-        if FAILED in events:
+        if has_failed:
             return so(State.MATCHED, "It failed, and nothing left.")
         # What the books say has happened is on the statement of its day; what is on its way has a day more.
         paid_on = events.get(PAID)
@@ -140,14 +142,14 @@ def _of_payout(
         )
         return so(State.MISSING_THERE if is_due else State.UNDER_WAY, "Nothing left.", since=paid_on)
     if not back:
-        if FAILED in events:
+        if has_failed:
             return so(State.PAID_THOUGH_FAILED, "The books say that it failed, and it left.")
         if BACK in events:
             is_due = covered_until is not None and covered_until >= events[BACK]
             said = "It left, and has not come back."
             return so(State.MISSING_THERE if is_due else State.MATCHED, said, since=events[BACK])
         return _followed(so, events, (Step.SETTLE,), is_closed=is_closed)
-    if FAILED in events:
+    if has_failed:
         return _followed(so, events, (Step.RELEASE,), is_closed=is_closed)
     return _followed(so, events, (Step.SETTLE, Step.RETURN, Step.RELEASE), is_closed=is_closed)
 

@@ -37,7 +37,8 @@ SELECT reference, coalesce(i.merchant_id, '') AS merchant_id, coalesce(i.for_the
               coalesce(t.under_way, 0)) AS detail
   FROM (SELECT i.instruction_id AS reference, i.merchant_id,
                CASE WHEN e.events && '{settled,failed}' THEN 0 ELSE i.amount_rupiah END AS under_way,
-               CASE WHEN e.events && '{failed,returned}' THEN 0 ELSE i.amount_rupiah END AS for_the_shop
+               CASE WHEN e.events && '{returned}' OR e.events && '{failed}' AND NOT e.events && '{settled}' THEN 0
+                    ELSE i.amount_rupiah END AS for_the_shop
           FROM payout_instruction i
           LEFT JOIN (SELECT instruction_id, array_agg(event) AS events
                        FROM payout_event WHERE programme_id = $1 GROUP BY instruction_id) e USING (instruction_id)

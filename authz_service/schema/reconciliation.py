@@ -112,7 +112,7 @@ reconciliation_exception = Table(
         "days_missing",
         "balance_differs",
     ),
-    one_of("outcome", "explained", "corrected", "claimed"),
+    one_of("outcome", "explained", "corrected", "claimed", "paid_after_all"),
     CheckConstraint(
         "(resolved_at IS NULL) = (resolved_by IS NULL) AND (resolved_at IS NULL) = (outcome IS NULL)"
         " AND (resolved_at IS NULL) = (reason IS NULL)",

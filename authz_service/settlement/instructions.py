@@ -1,13 +1,14 @@
 """The life of a payout instruction: on its way, then settled or failed; what was settled may come back; what came back
-waits until it is released, and is in the next batch.
+waits until it is released, and is in the next batch. What the books call failed may have been paid after all.
 
-Each step is one row of `payout_event` and at most one transfer. The steps work inside the caller's transaction, which
-is inside `alone_with`. The same step twice changes nothing and says so; a step that contradicts what is known is
+Each step is one row of `payout_event` and the transfers that it makes. The steps work inside the caller's transaction,
+which is inside `alone_with`. The same step twice changes nothing and says so; a step that contradicts what is known is
 refused.
 
     PayoutRefused            nothing was changed
     ├ InstructionUnknown     no batch of the programme has it
-    └ PayoutContradicted     something else is known of it already
+    ├ PayoutContradicted     something else is known of it already
+    └ PayoutInDoubt          it may be with the shop, so it must not be paid again
 """
 
 from collections.abc import Callable
@@ -20,7 +21,8 @@ from authz_service.database import Connection
 from authz_service.events.kinds import PayoutFailed, PayoutReleased, PayoutReturned, PayoutSettled
 from authz_service.events.outbox import publish
 from authz_service.ledger.bookings import book
-from authz_service.ledger.postings import Transfer, payout_failed, payout_returned, payout_settled
+from authz_service.ledger.postings import Transfer, payout, payout_failed, payout_returned, payout_settled
+from authz_service.settlement.doubt import why_not_again
 from authz_service.vocabulary import (
     CHANCE_BYTES,
     BatchId,
@@ -39,7 +41,7 @@ _STATE: Final = """
 SELECT i.batch_id, i.merchant_id, i.amount_rupiah, p.closed_at IS NOT NULL AS programme_is_closed,
        ARRAY(SELECT e.event FROM payout_event e
               WHERE e.programme_id = $1 AND e.instruction_id = $2
-              ORDER BY array_position(ARRAY['settled', 'failed', 'returned', 'released'], e.event)) AS events
+              ORDER BY array_position(ARRAY['failed', 'settled', 'returned', 'released'], e.event)) AS events
   FROM payout_instruction i
   JOIN programme p USING (programme_id)
  WHERE i.programme_id = $1 AND i.instruction_id = $2
@@ -63,6 +65,10 @@ class InstructionUnknown(PayoutRefused):
 
 class PayoutContradicted(PayoutRefused):
     """Something else is known of the instruction already."""
+
+
+class PayoutInDoubt(PayoutRefused):
+    """Released, it might be paid twice."""
 
 
 class PayoutEvent(StrEnum):
@@ -105,10 +111,15 @@ class Applied:
 AFTER: Final[dict[PayoutEvent, tuple[tuple[PayoutEvent, ...], ...]]] = {
     PayoutEvent.SETTLED: ((),),
     PayoutEvent.FAILED: ((),),
-    PayoutEvent.RETURNED: ((PayoutEvent.SETTLED,),),
-    PayoutEvent.RELEASED: ((PayoutEvent.FAILED,), (PayoutEvent.SETTLED, PayoutEvent.RETURNED)),
+    PayoutEvent.RETURNED: ((PayoutEvent.SETTLED,), (PayoutEvent.FAILED, PayoutEvent.SETTLED)),
+    PayoutEvent.RELEASED: (
+        (PayoutEvent.FAILED,),
+        (PayoutEvent.SETTLED, PayoutEvent.RETURNED),
+        (PayoutEvent.FAILED, PayoutEvent.SETTLED, PayoutEvent.RETURNED),
+    ),
 }
 """Event → what may be known of an instruction when it happens."""
+_AFTER_ALL: Final = ((PayoutEvent.FAILED,),)
 _SAID: Final = {
     PayoutEvent.SETTLED: "was paid",
     PayoutEvent.FAILED: "failed",
@@ -129,10 +140,18 @@ async def settle_payout(
 ) -> Applied:
     """The bank has paid it: the money has left clearing and the bank."""
 
-    def settled(transfer_id: TransferId, _: MerchantId, amount_rupiah: int, reference: str, at: datetime) -> Transfer:
-        return payout_settled(transfer_id, amount_rupiah, reference, at)
+    return await _step(connection, programme_id, instruction_id, PayoutEvent.SETTLED, told, chance, _settled)
 
-    return await _step(connection, programme_id, instruction_id, PayoutEvent.SETTLED, told, chance, settled)
+
+async def settle_after_all(
+    connection: Connection, programme_id: ProgrammeId, instruction_id: str, *, told: Told, chance: Chance
+) -> Applied:
+    """It was paid although the books say that it failed: what the shop was owed again has gone the way it went first,
+    through clearing and out of the bank. Two people have said so; this does not ask who."""
+    again = (payout, _settled)
+    return await _step(
+        connection, programme_id, instruction_id, PayoutEvent.SETTLED, told, chance, *again, after=_AFTER_ALL
+    )
 
 
 async def fail_payout(
@@ -155,7 +174,14 @@ async def release_payout(
     """What failed or came back is in the next batch. Notices of the bank never release: a person or its statement."""
     if told.source is Source.NOTICE:
         raise PayoutRefused("A notice of the bank releases nothing: an operator or the bank's statement does.")
-    return await _step(connection, programme_id, instruction_id, PayoutEvent.RELEASED, told, chance, None)
+    # The statement releases what it shows to have come back; it is asked in `reconciliation`, with all of its lines.
+    if told.source is Source.OPERATOR and (why := await why_not_again(connection, programme_id, instruction_id)):
+        raise PayoutInDoubt(f"{why} Nothing was changed.")
+    return await _step(connection, programme_id, instruction_id, PayoutEvent.RELEASED, told, chance)
+
+
+def _settled(transfer_id: TransferId, _: MerchantId, amount_rupiah: int, reference: str, at: datetime) -> Transfer:
+    return payout_settled(transfer_id, amount_rupiah, reference, at)
 
 
 async def _step(
@@ -165,7 +191,8 @@ async def _step(
     event: PayoutEvent,
     told: Told,
     chance: Chance,
-    posting: Posting | None,
+    *postings: Posting,
+    after: tuple[tuple[PayoutEvent, ...], ...] | None = None,
 ) -> Applied:
     _require_clean(told)
     row = await connection.fetchrow(_STATE, programme_id, instruction_id)
@@ -183,7 +210,7 @@ async def _step(
         return applied
     if row["programme_is_closed"]:
         raise PayoutRefused(f"{programme_id} is closed and no money moves in it; nothing was changed.")
-    if known not in AFTER[event]:
+    if known not in (after or AFTER[event]):
         raise PayoutContradicted(_contradiction(instruction_id, row["amount_rupiah"], event, known))
     # It is known of nobody else, and follows what is known. After this point the step must succeed.
     what = (event, told.at, told.source, told.bank_reference, told.actor, told.reason)
@@ -196,7 +223,7 @@ async def _step(
         source=told.source,
     )
     await publish(connection, programme_id, event_of_it, at=told.at, chance=chance)
-    if posting is not None:
+    for posting in postings:
         transfer_id = TransferId(new_id("trf", told.at, chance(CHANCE_BYTES)))
         transfer = posting(transfer_id, merchant_id, row["amount_rupiah"], instruction_id, told.at)
         await book(connection, programme_id, transfer)

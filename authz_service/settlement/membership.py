@@ -35,6 +35,10 @@ SELECT $1, t.transfer_id, $2, t.credit_account_id, t.amount_rupiah
   JOIN payout_event e ON e.programme_id = $1 AND e.instruction_id = t.reason AND e.event = 'released'
  WHERE t.programme_id = $1 AND t.authorisation_id IS NULL AND t.kind IN ('payout_failed', 'return')
    AND t.cause = 'settle'
+   -- What failed by the books and was paid after all is owed again only if it came back since.
+   AND NOT (t.kind = 'payout_failed'
+            AND EXISTS (SELECT FROM payout_event p
+                         WHERE p.programme_id = $1 AND p.instruction_id = t.reason AND p.event = 'settled'))
    AND NOT EXISTS (SELECT FROM settlement_item i WHERE i.programme_id = $1 AND i.transfer_id = t.transfer_id)
 """
 _NETS: Final = """

@@ -19,8 +19,9 @@ _BATCHES: Final = """
 SELECT b.*, coalesce(p.under_way, 0) AS under_way, coalesce(p.paid, 0) AS paid, coalesce(p.came_back, 0) AS came_back
   FROM settlement_batch b
   LEFT JOIN (SELECT i.batch_id, count(*) FILTER (WHERE e.events IS NULL) AS under_way,
-                    count(*) FILTER (WHERE e.events = '{settled}') AS paid,
-                    count(*) FILTER (WHERE e.events && '{failed,returned}') AS came_back
+                    count(*) FILTER (WHERE e.events && '{settled}' AND NOT e.events && '{returned}') AS paid,
+                    count(*) FILTER (WHERE e.events && '{returned}'
+                                       OR e.events && '{failed}' AND NOT e.events && '{settled}') AS came_back
                FROM payout_instruction i
                LEFT JOIN LATERAL (SELECT array_agg(event) AS events FROM payout_event
                                    WHERE programme_id = $1 AND instruction_id = i.instruction_id) e ON true
@@ -150,7 +151,9 @@ def _totals(row: asyncpg.Record) -> Totals:
 
 def _state(events: Sequence[str]) -> PayoutState:
     """By the last that happened."""
-    for event in ("released", "returned", "failed"):
+    for event in ("released", "returned"):
         if event in events:
             return PayoutState(event)
-    return PayoutState.PAID if events else PayoutState.UNDER_WAY
+    if "settled" in events:
+        return PayoutState.PAID
+    return PayoutState.FAILED if events else PayoutState.UNDER_WAY

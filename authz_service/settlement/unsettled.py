@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from authz_service.database import Connection
+from authz_service.settlement.doubt import payouts_in_doubt
 from authz_service.vocabulary import ProgrammeId, in_rupiah, several
 
 _IN_NO_BATCH: Final = """
@@ -22,11 +23,13 @@ SELECT count(*) FILTER (WHERE NOT waits AND kind = 'post') AS captures,
                             WHERE i.programme_id = $1 AND i.transfer_id = t.transfer_id)) unbatched
 """
 _PAYOUTS: Final = """
--- Instructions that are not at their end: on their way, come back, or released and in no batch yet.
+-- Instructions that are not at their end: on their way, come back, in doubt, or released and in no batch yet.
+-- $2: those in doubt.
 SELECT state, count(*) AS payouts, sum(amount_rupiah)::bigint AS rupiah
   FROM (SELECT i.amount_rupiah,
                CASE WHEN e.events IS NULL THEN 'under_way'
-                    WHEN NOT e.events && '{failed,returned}' THEN 'paid'
+                    WHEN 'settled' = ANY (e.events) AND NOT 'returned' = ANY (e.events) THEN 'paid'
+                    WHEN i.instruction_id = ANY ($2) THEN 'in_doubt'
                     WHEN NOT 'released' = ANY (e.events) THEN 'came_back'
                     WHEN NOT EXISTS (SELECT FROM transfer t
                                        JOIN settlement_item s ON s.programme_id = $1 AND s.transfer_id = t.transfer_id
@@ -66,7 +69,8 @@ async def what_is_unsettled(connection: Connection, programme_id: ProgrammeId) -
             f"Waiting: {in_rupiah(found['waiting_rupiah'])} of {several(found['waiting'], 'flagged purchase')};"
             " release them with `authz settlement unwait`."
         )
-    rows = {row["state"]: row for row in await connection.fetch(_PAYOUTS, programme_id)}
+    doubtful = await payouts_in_doubt(connection, programme_id)
+    rows = {row["state"]: row for row in await connection.fetch(_PAYOUTS, programme_id, doubtful)}
     reasons += _about_payouts({state: (row["payouts"], row["rupiah"]) for state, row in rows.items()})
     carried = await connection.fetchrow(_CARRIED, programme_id)
     if carried is not None and carried["shops"]:
@@ -89,6 +93,13 @@ def _about_payouts(found: dict[str, tuple[int, int]]) -> Iterator[str]:
         yield (
             f"Failed or returned: {in_rupiah(rupiah)} in {several(payouts, 'payout')};"
             " `authz settlement release` lets the next batch pay them."
+        )
+    if "in_doubt" in found:
+        payouts, rupiah = found["in_doubt"]
+        yield (
+            f"In doubt: {in_rupiah(rupiah)} in {several(payouts, 'payout')} that failed or came back by the books, and"
+            " that the bank has told or shown as paid: paid again, a shop would have it twice. Read the next statement;"
+            " `authz exceptions list` and `authz inbox list --parked` show what two people must say of them."
         )
     if "released" in found:
         payouts, rupiah = found["released"]

@@ -147,20 +147,26 @@ SELECT format('%s %s: position %s, instruction %s', batch_id, merchant_id, coale
     Invariant(
         name="payouts_have_their_instruction",
         reach=Reach.PROGRAMME,
-        sentence="Each payout, and what became of it, is one transfer and one instruction that say the same.",
+        sentence="Each payout, and what became of it, is booked once and as its instruction says; what was paid after"
+        " all is twice on its way.",
         query="""
 SELECT format('%s: %s of %s', coalesce(said.instruction_id, booked.reason), coalesce(said.kind, booked.kind),
               CASE WHEN booked.reason IS NULL THEN format('%s is not booked', said.amount_rupiah)
                    WHEN said.instruction_id IS NULL THEN format('%s has no instruction', booked.rupiah)
                    ELSE format('%s for %s; booked %s in %s for %s', said.amount_rupiah, said.merchant_id,
                                booked.rupiah, booked.transfers, booked.merchant_id) END) AS what
-  FROM (SELECT instruction_id, 'payout' AS kind, merchant_id, amount_rupiah
-          FROM payout_instruction
-         WHERE programme_id = $1
+  FROM (SELECT i.instruction_id, 'payout' AS kind, i.merchant_id, i.amount_rupiah,
+               -- What failed by the books and was paid after all has gone its way a second time.
+               CASE count(e.event) WHEN 2 THEN 2 ELSE 1 END AS times
+          FROM payout_instruction i
+          LEFT JOIN payout_event e ON e.programme_id = $1 AND e.instruction_id = i.instruction_id
+                                  AND e.event IN ('failed', 'settled')
+         WHERE i.programme_id = $1
+         GROUP BY i.instruction_id, i.merchant_id, i.amount_rupiah
          UNION ALL
         SELECT e.instruction_id,
                CASE e.event WHEN 'settled' THEN 'payout_settled' WHEN 'failed' THEN 'payout_failed' ELSE 'return' END,
-               CASE e.event WHEN 'settled' THEN 'clearing' ELSE i.merchant_id END, i.amount_rupiah
+               CASE e.event WHEN 'settled' THEN 'clearing' ELSE i.merchant_id END, i.amount_rupiah, 1
           FROM payout_event e
           JOIN payout_instruction i ON i.programme_id = $1 AND i.instruction_id = e.instruction_id
          WHERE e.programme_id = $1 AND e.event <> 'released') said
@@ -178,13 +184,14 @@ SELECT format('%s: %s of %s', coalesce(said.instruction_id, booked.reason), coal
                                                     WHERE programme_id = $1 AND kind = 'shops_paid')
               GROUP BY 1, 2, 3) booked
        ON booked.reason = said.instruction_id AND booked.kind = said.kind AND booked.merchant_id = said.merchant_id
- WHERE said.amount_rupiah IS DISTINCT FROM booked.rupiah OR booked.transfers <> 1
+ WHERE said.amount_rupiah * said.times IS DISTINCT FROM booked.rupiah OR booked.transfers <> said.times
 """,
     ),
     Invariant(
         name="payout_events_follow_each_other",
         reach=Reach.PROGRAMME,
-        sentence="A payout is settled or failed, comes back only if it was settled, and is released if it came back.",
+        sentence="A payout is settled or failed, or failed and then settled after all; it comes back only if it was"
+        " settled, and is released if it came back.",
         query="""
 SELECT format('%s: %s', instruction_id, events) AS what
   FROM (SELECT e.instruction_id, string_agg(e.event, ', ' ORDER BY e.event) AS events,
@@ -194,7 +201,8 @@ SELECT format('%s: %s', instruction_id, events) AS what
          WHERE e.programme_id = $1
          GROUP BY e.instruction_id) life
  WHERE is_of_nobody
-    OR events NOT IN ('settled', 'failed', 'returned, settled', 'failed, released', 'released, returned, settled')
+    OR events NOT IN ('settled', 'failed', 'returned, settled', 'failed, released', 'released, returned, settled',
+                      'failed, settled', 'failed, returned, settled', 'failed, released, returned, settled')
 """,
     ),
     Invariant(
@@ -222,7 +230,12 @@ SELECT format('%s has %s, of which %s are explained', merchant_id, coalesce(has,
                        LEFT JOIN settlement_item i ON i.programme_id = $1 AND i.transfer_id = t.transfer_id
                       WHERE t.programme_id = $1 AND i.transfer_id IS NULL
                         AND (t.kind IN ('post', 'refund', 'payout_failed')
-                             OR t.kind = 'return' AND t.debit_account_id = 'fund')) found
+                             OR t.kind = 'return' AND t.debit_account_id = 'fund')
+                        -- What was paid after all is not owed again.
+                        AND NOT (t.kind = 'payout_failed'
+                                 AND EXISTS (SELECT FROM payout_event e
+                                              WHERE e.programme_id = $1 AND e.instruction_id = t.reason
+                                                AND e.event = 'settled'))) found
               GROUP BY merchant_id) found USING (merchant_id)
  WHERE coalesce(has, 0) <> coalesce(explained, 0)
 """,

@@ -15,7 +15,7 @@ USERS ?= 27
 RUN_TIME ?= 60s
 LOCUST = AUTHZ_TILLS=$(TILLS) .venv/bin/python -m locust -f loadtests/locustfile.py --host $(HOST)
 
-.PHONY: help demo serve test test-long mutants check bench bench-guard bench-profile bench-scale bench-workers plots docs \
+.PHONY: help demo serve test test-long test-quarters mutants check bench bench-guard bench-profile bench-scale bench-workers plots docs \
 	load load-ui lock clean
 
 help:
@@ -24,6 +24,7 @@ help:
 	@echo "make test           all tests (ARGS=tests/test_embedded.py: some of them)"
 	@echo "make mutants        whether the tests notice every small change to the money rules (two minutes)"
 	@echo "make test-long      the state machine for 200 000 calls, some minutes on both cores"
+	@echo "make test-quarters  the quarter with a bank that behaves and with one that does not, and the same books, some minutes"
 	@echo "make check          format, lint, types, direction of imports"
 	@echo "make bench          authorise beside an empty endpoint and TPC-B, eight minutes (ARGS=--quick: one, without verdicts)"
 	@echo "make bench-scale    the same sales on 10 000 and on 1 000 000 families, ten minutes and 7 GB of disk (ARGS='--sizes …')"
@@ -51,6 +52,9 @@ mutants: .venv/installed
 
 test-long: .venv/installed
 	@AUTHZ_TEST_OPERATIONS=200000 .venv/bin/pytest -n 2 tests/test_machine.py $(ARGS)
+
+test-quarters: .venv/installed
+	@AUTHZ_TEST_QUARTERS=1 .venv/bin/pytest tests/test_two_quarters.py $(ARGS)
 
 check: .venv/installed
 	@.venv/bin/ruff format --check .

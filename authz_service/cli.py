@@ -21,6 +21,7 @@ from authz_service.commands.reconcile import exceptions, reconcile_command
 from authz_service.commands.settlement import settlement
 from authz_service.commands.simulate import simulate
 from authz_service.database import migrate, require_room
+from authz_service.demo.manners import Manners
 from authz_service.enrolment.enrol import enrol
 from authz_service.enrolment.progress import enrolment_progress
 from authz_service.keys import Keys
@@ -108,12 +109,13 @@ def demo_command(
         bool, typer.Option("--serve/--no-serve", help="Go on serving after the report.")
     ] = True,
     seed: Annotated[int, typer.Option(help="The same seed makes the same quarter.")] = SEED,
+    bank: Annotated[Manners, typer.Option(help="How the bank behaves.")] = Manners.AS_USUAL,
 ) -> None:
     """The whole programme of 2024 in about a minute, on embedded servers and a clock of its own; then today's."""
     from authz_service.demo.show import show  # noqa: PLC0415  (no other command needs any of it)
 
     with refusals():
-        show(settings_given(), console, seed=seed, serve_afterwards=serve_afterwards)
+        show(settings_given(), console, seed=seed, serve_afterwards=serve_afterwards, manners=bank)
 
 
 async def _enrolled(settings: Settings, edition: str, seed: int, *, is_funded: bool) -> str:

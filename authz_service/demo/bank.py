@@ -17,16 +17,13 @@ from typing import IO, Any, Final
 import orjson
 
 from authz_service.bank.partners import SignatureStyle
+from authz_service.demo.manners import MISBEHAVE, Manners
 from authz_service.demo.town import DemoFailedError
 from authz_service.settlement.papers import write
 from authz_service.simulation.identity import identity_from, write_new_key
 from authz_service.simulation.orders import Deposit
 from authz_service.simulation.play import PARTNER, Stage, known_bank
 
-MANNERS: Final = (
-    "late=0.05,twice=0.05,out-of-order=0.05,error-500=0.05,wrong-signature=0.02,silent=0.03,pending=0.1,returns=0.005"
-)
-"""A bank as it is on ordinary days. All of it is healed by notices and statement: nobody has to look."""
 ROUND_SECONDS: Final = 60.0
 """So long a round may take: a batch's notices, each sent again until it is heard."""
 END_SECONDS: Final = 10.0
@@ -93,7 +90,7 @@ class BankBeside:
 
 @asynccontextmanager
 async def bank_beside(
-    stage: Stage, directory: Path, base_url: str, clock_file: Path, deposit: Deposit, *, seed: int
+    stage: Stage, directory: Path, base_url: str, clock_file: Path, deposit: Deposit, *, seed: int, manners: Manners
 ) -> AsyncIterator[BankBeside]:
     """The programme knows the bank, which runs, and ends with the block, or with us in whatever way we end."""
     shutil.rmtree(directory, ignore_errors=True)
@@ -110,7 +107,7 @@ async def bank_beside(
         "--orders": directory / "orders",
         "--statement": directory / "statement.csv",
         "--deposit": f"{deposit.reference}={deposit.amount_rupiah}",
-        "--misbehave": MANNERS,
+        "--misbehave": MISBEHAVE[manners],
         "--seed": seed,
         "--retry-seconds": RETRY_SECONDS,
     }

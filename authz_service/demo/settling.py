@@ -14,6 +14,8 @@ from authz_service.settlement.batches import close_batch, due
 from authz_service.settlement.papers import bank_file, write
 from authz_service.settlement.reading import one_batch, payouts_of
 from authz_service.settlement.unsettled import what_is_unsettled
+from authz_service.simulation.end import ask, release_what_failed, resolve_wrong_amounts
+from authz_service.simulation.misbehaviour import Behaviour
 from authz_service.simulation.orders import Deposit
 from authz_service.simulation.play import CARD_DESK, DESK, Stage, read_by_the_books
 from authz_service.vocabulary import in_rupiah
@@ -47,10 +49,11 @@ class Settles(Protocol):
 class Settling:
     """On a connection of its own. Nobody moves the clock meanwhile but this."""
 
-    def __init__(self, stage: Stage, bank: BankBeside, clock: ShiftedClock) -> None:
+    def __init__(self, stage: Stage, bank: BankBeside, clock: ShiftedClock, behaviour: Behaviour) -> None:
         self._stage = stage
         self._bank = bank
         self._clock = clock
+        self._behaviour = behaviour
         self._batches_exported = 0
 
     @property
@@ -114,13 +117,20 @@ class Settling:
         return len(rows)
 
     async def _has_a_round(self) -> None:
-        """It has paid and told; the inbox has followed, and the day's statement is reconciled without an exception."""
+        """It has paid and told; the inbox has followed, and the day's statement is reconciled without an exception.
+
+        Then the desk has asked the bank for what neither told nor shows, released what failed, and resolved notices of
+        a wrong amount.
+        """
         await self._bank.has_a_round()
         await self._followed(parked=False)
         done = await read_by_the_books(self._bank.statement.read_text(encoding="utf-8"), self._stage)
         if done.queued.open:
             odd = next(each for each in done.findings if each.state.is_exception)
             raise DemoFailedError(f"Bank and books differ: {odd.reference} is {odd.state}. {odd.detail}")
+        await ask(self._behaviour.outcome, self._stage)
+        await release_what_failed(self._stage)
+        await resolve_wrong_amounts(self._stage)
 
     async def _followed(self, *, parked: bool) -> None:
         """By the service that runs, which was told of them."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from os import urandom
 from shlex import quote
-from typing import Final
+from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 import asyncpg
@@ -19,6 +19,7 @@ from authz_service.clock import ShiftedClock, SystemClock
 from authz_service.database import asyncpg_dsn, migrate
 from authz_service.demo.bank import bank_beside
 from authz_service.demo.last_day import end_programme
+from authz_service.demo.manners import MISBEHAVE, Manners
 from authz_service.demo.quarter import run_quarter
 from authz_service.demo.settling import Settling, close_what_is_due
 from authz_service.demo.town import DemoFailedError
@@ -30,6 +31,7 @@ from authz_service.keys import Keys
 from authz_service.ledger.audit import check, render
 from authz_service.serving import Served, free_port, require_free_port, served
 from authz_service.settings import Settings
+from authz_service.simulation.misbehaviour import behaviour_of
 from authz_service.simulation.orders import Deposit
 from authz_service.simulation.play import Stage
 from authz_service.vocabulary import ProgrammeId
@@ -45,7 +47,7 @@ START_SECONDS: Final = 30.0
 LOOK_SECONDS: Final = 0.5
 
 
-def show(settings: Settings, console: Console, *, seed: int, serve_afterwards: bool) -> None:
+def show(settings: Settings, console: Console, *, seed: int, serve_afterwards: bool, manners: Manners) -> None:
     """The quarter of 2024 has been played, closed and checked; then today's programme is served until Ctrl-C."""
     if serve_afterwards:
         require_free_port("127.0.0.1", settings.port)
@@ -57,6 +59,7 @@ def show(settings: Settings, console: Console, *, seed: int, serve_afterwards: b
             settings=settings.model_copy(update={"data_dir": directory}),
             console=console,
             seed=seed,
+            manners=manners,
             database_url=database_url,
             redis_url=servers.redis_url,
         )
@@ -72,6 +75,7 @@ class _Stage:
     settings: Settings
     console: Console
     seed: int
+    manners: Manners
     database_url: str
     redis_url: str
 
@@ -90,8 +94,10 @@ class _Stage:
                 connection=connection, settings=settings, programme_id=programme_id, clock=clock, chance=urandom
             )
             directory = self.settings.data_dir / "bank"
-            beside = bank_beside(stage, directory, service.base_url, offset_file, announced, seed=self.seed)
-            settling = Settling(stage, await stack.enter_async_context(beside), clock)
+            how: Any = {"seed": self.seed, "manners": self.manners}
+            beside = bank_beside(stage, directory, service.base_url, offset_file, announced, **how)
+            behaviour = behaviour_of(MISBEHAVE[self.manners], self.seed)
+            settling = Settling(stage, await stack.enter_async_context(beside), clock, behaviour)
             await settling.money_comes(announced)
             await run_quarter(
                 base_url=service.base_url,

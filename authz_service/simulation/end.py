@@ -3,7 +3,7 @@
 PlayFailed    bank and books do not agree; the message is one sentence
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import asyncpg
@@ -19,6 +19,7 @@ from authz_service.settlement.instructions import PayoutEvent
 from authz_service.settlement.payables import payables
 from authz_service.simulation.bank import Bank
 from authz_service.simulation.misbehaviour import Outcome
+from authz_service.simulation.orders import PaymentOrder
 from authz_service.simulation.play import (
     CARD_DESK,
     DESK,
@@ -74,12 +75,12 @@ async def end_play(bank: Bank, stage: Stage) -> None:
             if bank.is_idle:
                 break
         released = await _read(bank, stage)
-        await _ask(bank, stage)
-        if not released + await _release(stage):
+        await ask(bank.outcome_of, stage)
+        if not released + await release_what_failed(stage):
             break
     else:
         raise PlayFailed(f"After {BATCHES_AT_MOST} batches the bank still fails to pay.")
-    await _resolve(stage)
+    await resolve_wrong_amounts(stage)
     await _read(bank, stage)
     if different := await differences(bank, stage):
         raise PlayFailed(f"Bank and books differ: {'; '.join(different[:3])}.")
@@ -129,29 +130,29 @@ async def _close_a_batch(stage: Stage) -> None:
     )
 
 
-async def _ask(bank: Bank, stage: Stage) -> None:
+async def ask(outcome_of: Callable[[PaymentOrder], Outcome], stage: Stage) -> None:
     """A payment that failed in silence stands in no statement: somebody asks the bank's desk, and says so of it."""
     known = {row["instruction_id"]: row["events"] for row in await _events(stage)}
     for order in await ordered(stage):
         if known[order.reference]:
             continue
-        for event in _SAID[bank.outcome_of(order)]:
+        for event in _SAID[outcome_of(order)]:
             await _say(stage, event, [order.reference], bank_reference=bank_reference_of(order))
 
 
-async def _release(stage: Stage) -> int:
-    """What failed or came back is in the next batch; how many these were."""
+async def release_what_failed(stage: Stage) -> int:
+    """What failed is in the next batch; how many these were. What came back, the statement releases."""
     waiting = [
         row["instruction_id"]
         for row in await _events(stage)
-        if {PayoutEvent.FAILED, PayoutEvent.RETURNED} & set(row["events"]) and PayoutEvent.RELEASED not in row["events"]
+        if PayoutEvent.FAILED in row["events"] and PayoutEvent.RELEASED not in row["events"]
     ]
     if waiting:
         await _say(stage, PayoutEvent.RELEASED, waiting, reason="rekening diperiksa, dibayarkan lagi")
     return len(waiting)
 
 
-async def _resolve(stage: Stage) -> None:
+async def resolve_wrong_amounts(stage: Stage) -> None:
     """Two people have seen each notice of an amount that is not ours."""
     for row in await stage.connection.fetch(_PARKED, stage.programme_id, NotOurs.AMOUNT_DIFFERS):
         where = stage.connection, stage.programme_id, row["notice_id"]

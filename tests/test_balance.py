@@ -5,8 +5,9 @@ from datetime import date
 
 from authz_service.bank.funding import expect_funding
 from authz_service.reconciliation.balance import Move, balance_of
-from authz_service.reconciliation.exceptions import Outcome, approve, resolve
+from authz_service.reconciliation.exceptions import approve, resolve
 from authz_service.reconciliation.findings import State
+from authz_service.reconciliation.outcomes import Outcome
 from authz_service.reconciliation.statement_chain import Span
 from tests.bank import SAMARINDA, followed, kept_notice
 from tests.reconciling import OPENING, open_ones, reconciled, states, tomorrow
@@ -43,7 +44,7 @@ async def test_money_that_is_booked_with_the_enrolment_and_by_the_banks_notice_i
     assert (again.queued.raised, again.queued.explained, again.queued.open) == (0, 0, 1)
     words = {"outcome": Outcome.CORRECTED, "reason": "dibukukan dua kali"}
     await resolve(world.database, SAMARINDA, [row["exception_id"]], **words, **how)  # type: ignore[arg-type]
-    await approve(world.database, SAMARINDA, [row["exception_id"]], **how | {"actor": "Inspektorat"})  # type: ignore[arg-type]
+    await approve(world.database, world.settings, SAMARINDA, [row["exception_id"]], **how | {"actor": "Inspektorat"})  # type: ignore[arg-type]
     last = await reconciled(world, first=tomorrow(world), opening=OPENING)
     assert (last.queued.raised, last.queued.open) == (0, 0)
 

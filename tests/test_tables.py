@@ -14,9 +14,10 @@ from rich.console import Console
 from authz_service.bank.partners import SignatureStyle, add_partner
 from authz_service.commands.tables import WHOLE_UP_TO, print_table
 from authz_service.reconciliation.disputes import open_dispute
-from authz_service.reconciliation.exceptions import Outcome, approve, resolve
+from authz_service.reconciliation.exceptions import approve, resolve
 from authz_service.reconciliation.findings import State
 from authz_service.reconciliation.meaning import MEANING
+from authz_service.reconciliation.outcomes import Outcome
 from tests.bank import SAMARINDA, followed, kept_notice
 from tests.operators import Operator
 from tests.reconciling import reconciled, today
@@ -112,7 +113,7 @@ async def test_every_list_says_its_ids_whole_and_every_word(world: World, busy: 
     how: dict[str, Any] = {"now": world.now, "chance": os.urandom}
     resolution: dict[str, Any] = {"outcome": Outcome.EXPLAINED, "reason": "biaya bank, sudah dicek"}
     await resolve(world.database, SAMARINDA, [exception_id], **resolution, actor="Dinsos", **how)
-    await approve(world.database, SAMARINDA, [exception_id], actor="Inspektorat", **how)
+    await approve(world.database, world.settings, SAMARINDA, [exception_id], actor="Inspektorat", **how)
     lists = {**LISTS, f"settlement show {batch}": SHOWN, f"family show {world.card.beneficiary_id}": CHANGES}
     narrow, wide = await typed(world, *lists), await typed(world, *lists, columns=1_000)
     for command, must_be_there in lists.items():

@@ -16,7 +16,8 @@ MEANING: Final[Mapping[State, str]] = {
         "The books have something that the bank has not booked, though a statement covers its day. Ask the bank for it."
     ),
     State.PAID_THOUGH_FAILED: (
-        "The bank paid what the books have as failed. Release nothing for it, and claim the money from the bank."
+        "The bank paid what the books have as failed. Release nothing for it: two people close this as"
+        " `paid_after_all`, which books it as paid, or as `claimed` where the shop was paid twice by then."
     ),
     State.RETURN_WITHOUT_PAYMENT: (
         "Money came back that never left by any statement. Look for the statement that is missing, or ask the bank."
@@ -33,6 +34,10 @@ MEANING: Final[Mapping[State, str]] = {
     ),
     State.DAYS_MISSING: (
         "No statement has these working days. Ask the bank for a statement of them, and reconcile it."
+    ),
+    State.BALANCE_DIFFERS: (
+        "The account has another balance than the books, and no booking explains it. Look for money that was announced"
+        " and never came, that came and was never announced, or that the books have twice."
     ),
 }
 """A sentence of what is so and one of what to do next, for each state that is an exception."""

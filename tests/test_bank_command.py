@@ -75,7 +75,8 @@ async def test_the_session_of_the_readme_runs_as_it_stands_there(world: World, t
 
 async def test_the_reason_may_also_be_called_the_resolution(world: World, tmp_path: Path) -> None:
     refused = await typed(world, tmp_path, "authz inbox resolve ntc_x --resolution 'bukan kita'")
-    assert (refused.status, refused.err) == (1, "authz: ntc_x is not a parked notice.\n")
+    assert refused.status == 1
+    assert refused.err.startswith("authz: ntc_x is not a parked notice")
 
 
 async def test_the_guides_onboarding_runs_beside_a_second_programme(world: World, tmp_path: Path) -> None:

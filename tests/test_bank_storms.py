@@ -11,10 +11,12 @@ import pytest
 
 from authz_service.bank.follower import Follower
 from authz_service.bank.following import follow
+from authz_service.bank.funding import expect_funding
 from authz_service.bank.inbox import InboxRefused, approve, listed, resolve
+from authz_service.bank.partners import SignatureStyle, add_key
 from authz_service.clock import monotonic_seconds
 from authz_service.database import OfficePool, asyncpg_dsn
-from tests.bank import SAMARINDA, a_notice, became, followed, kept_notice
+from tests.bank import SAMARINDA, a_bank, a_notice, became, followed, kept_notice
 from tests.harm import Premises, address_of
 from tests.settling import batch_closed, instructions
 from tests.world import World
@@ -119,6 +121,44 @@ async def test_a_payment_that_the_bank_tells_of_as_two_waits_for_people(world: W
     await followed(world)
     assert [why for _, _, why in await became(world)] == [None, "paid_under_another_reference", None]
     assert [row[0] for row in await world.database.fetch("SELECT event FROM payout_event")] == ["settled"]
+
+
+async def test_the_citys_money_that_the_bank_tells_of_as_two_comes_once(world: World) -> None:
+    await expect_funding(world.database, SAMARINDA, "SP2D-7", 1_000_000, **how(world))
+    for second, name in enumerate(("first", "second")):
+        at = world.now + timedelta(seconds=second)
+        await kept_notice(world, "SP2D-7", "success", 1_000_000, bank_reference=name, at=at)
+    await followed(world)
+    assert [why for _, _, why in await became(world)] == [None, "paid_under_another_reference"]
+    came = "SELECT count(*) FROM transfer WHERE kind = 'fund' AND reason = 'SP2D-7'"
+    assert await world.database.fetchval(came) == 1
+
+
+async def test_who_has_said_what_becomes_of_a_notice_cannot_say_otherwise(world: World) -> None:
+    """Somebody may be reading it, to approve it; a colleague can say otherwise, and then it takes another one."""
+    await kept_notice(world, "pay_of_nobody", "success", 1_000)
+    await followed(world)
+    notice_id = await world.database.fetchval("SELECT notice_id FROM bank_notice")
+    await resolve(world.database, SAMARINDA, notice_id, resolution="diperiksa", **how(world, "Ani"))
+    with pytest.raises(InboxRefused, match="only somebody else can say otherwise"):
+        await resolve(world.database, SAMARINDA, notice_id, resolution="dibayar", **how(world, "ani "))
+    await resolve(world.database, SAMARINDA, notice_id, resolution="milik program lain", **how(world, "Budi"))
+    with pytest.raises(InboxRefused, match="somebody else"):
+        await approve(world.database, SAMARINDA, notice_id, **how(world, "Budi"))
+    await approve(world.database, SAMARINDA, notice_id, **how(world, "Ani"))
+    assert [standing for _, standing, _ in await became(world)] == ["resolved"]
+
+
+async def test_two_new_secrets_at_once_have_a_number_each(world: World) -> None:
+    await a_bank(world, SignatureStyle.WITHOUT_TOKEN)
+    others = [await asyncpg.connect(address_of(world)) for _ in range(4)]
+    until: dict[str, Any] = {"older_end_at": world.now + timedelta(days=7)}
+    numbers = await asyncio.gather(
+        *(add_key(each, SAMARINDA, "BANKALTIMTARA", None, **until, **how(world)) for each in others)
+    )
+    assert sorted(numbers) == list(range(min(numbers), min(numbers) + 4))
+    for each in others:
+        await each.close()
 
 
 async def test_what_cannot_be_followed_keeps_no_other_payment_waiting(world: World) -> None:

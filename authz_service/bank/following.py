@@ -32,7 +32,7 @@ log = structlog.get_logger()
 _WAITING: Final = """
 -- References of which something was told that nobody has looked at, or that waits for what may have come meanwhile:
 -- our own order or announcement ($2), or the payment ($3), also of what failed by the books and was paid after all.
-SELECT n.reference
+SELECT n.reference, min(n.notice_id) AS notice_id
   FROM notice_standing s
   JOIN bank_notice n USING (programme_id, notice_id)
  WHERE s.programme_id = $1
@@ -128,6 +128,7 @@ async def follow(
     """The books follow all that was told of so many references, each in a transaction of its own."""
     limit = settings.notices_in_a_round
     waiting = await connection.fetch(_WAITING, programme_id, NotOurs.REFERENCE_UNKNOWN, _UNTIL_IT_IS_PAID, limit)
+    done = 0
     for row in waiting:
         try:
             async with alone_with(connection, settings, programme_id):
@@ -138,8 +139,10 @@ async def follow(
         except Exception as fault:
             if connection.is_closed():
                 raise
-            log.warning("notice_not_followed", reference=row["reference"], error=type(fault).__name__)
-    return Followed(references=len(waiting), more=len(waiting) == limit)
+            log.warning("notice_not_followed", notice=row["notice_id"], error=type(fault).__name__)
+        else:
+            done += 1
+    return Followed(references=done, more=done == limit)
 
 
 async def _follow(
@@ -234,7 +237,10 @@ async def _follow_funding(
     chance: Chance,
 ) -> list[NotOurs | None]:
     """As for a payout. Announced money that the bank says has come is the programme's, and nobody's yet."""
-    reasons = [_why_not_followed(row, funding["amount_rupiah"]) for row in notices]
+    amount_rupiah = funding["amount_rupiah"]
+    came = [row for row in notices if row["amount_rupiah"] == amount_rupiah and row["status"] == Told.SUCCESS]
+    came_as = came[0]["bank_reference"] if came else None
+    reasons = [_why_not_followed(row, amount_rupiah, came_as) for row in notices]
     has_come = any(
         Told(row["status"]) is Told.SUCCESS for row, why in zip(notices, reasons, strict=True) if why is None
     )
@@ -248,9 +254,12 @@ async def _follow_funding(
     return reasons
 
 
-def _why_not_followed(notice: asyncpg.Record, amount_rupiah: int) -> NotOurs | None:
+def _why_not_followed(notice: asyncpg.Record, amount_rupiah: int, came_as: str | None) -> NotOurs | None:
+    """`came_as` is what the bank called the money when it first told that it came."""
     if notice["amount_rupiah"] != amount_rupiah:
         return NotOurs.AMOUNT_DIFFERS
+    if notice["status"] == Told.SUCCESS and notice["bank_reference"] != came_as:
+        return NotOurs.PAID_UNDER_ANOTHER_REFERENCE
     if Told(notice["status"]) in {Told.SUCCESS, Told.PENDING}:
         return None
     return NotOurs.FUNDING_HAS_NOT_COME

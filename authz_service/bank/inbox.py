@@ -46,9 +46,11 @@ SELECT n.notice_id, n.received_at, n.partner_id, n.reference, n.bank_reference, 
  LIMIT $3
 """
 _RESOLVE: Final = """
--- Somebody has said what is to become of a parked notice; it waits for a second pair of eyes.
+-- Somebody has said what is to become of a parked notice; it waits for a second pair of eyes. Who has said it cannot
+-- say otherwise: the second one may have read it by then.
 UPDATE notice_standing SET resolved_at = $3, resolved_by = $4, resolution = $5
  WHERE programme_id = $1 AND notice_id = $2 AND standing = 'parked'
+   AND (resolved_by IS NULL OR lower(btrim(resolved_by)) <> lower(btrim($4)))
 """
 _APPROVE: Final = """
 -- The second pair of eyes: not the first one's.
@@ -164,13 +166,16 @@ async def resolve(
     now: datetime,
     chance: Chance,
 ) -> None:
-    """It is said what becomes of a parked notice. It stays parked until somebody else has approved."""
+    """It is said what becomes of a parked notice. It stays so until somebody else approves, or says otherwise."""
     if not resolution.strip() or not resolution.isprintable() or len(resolution) > REASON_LIMIT:
         raise InboxRefused(f"Say in 1 to {REASON_LIMIT} printable characters what becomes of it.")
     async with connection.transaction():
         done = await connection.execute(_RESOLVE, programme_id, notice_id, now, actor, resolution)
         if done != "UPDATE 1":
-            raise InboxRefused(f"{notice_id} is not a parked notice.")
+            raise InboxRefused(
+                f"{notice_id} is not a parked notice, or you have said already what becomes of it:"
+                " only somebody else can say otherwise."
+            )
         await keep_order(
             connection,
             programme_id,

@@ -55,8 +55,12 @@ _END: Final = """
 UPDATE bank_key SET valid_until = $4
  WHERE programme_id = $1 AND partner_id = $2 AND kind = $3 AND (valid_until IS NULL OR valid_until > $4)
 """
+_IS_KNOWN: Final = """
+-- Until the key is there, nobody else makes one of this bank: both would get one number.
+SELECT true FROM bank_partner WHERE programme_id = $1 AND partner_id = $2 FOR NO KEY UPDATE
+"""
 _KEY: Final = """
--- A key of that kind, numbered on; none where the bank is not known.
+-- A key of that kind, numbered on.
 INSERT INTO bank_key (programme_id, partner_id, kind, number, public_key, valid_from)
 SELECT programme_id, partner_id, $3,
        1 + (SELECT count(*) FROM bank_key k WHERE k.programme_id = $1 AND k.partner_id = $2 AND k.kind = $3), $4, $5
@@ -216,10 +220,10 @@ async def add_key(
     kind = KeyKind.CLIENT_SECRET if public_key is None else KeyKind.PUBLIC_KEY
     der = public_key and public_key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     async with connection.transaction():
-        await connection.execute(_END, programme_id, partner_id, kind, older_end_at)
-        number: int | None = await connection.fetchval(_KEY, programme_id, partner_id, kind, der, now)
-        if number is None:
+        if not await connection.fetchval(_IS_KNOWN, programme_id, partner_id):
             raise PartnerRefused(f"There is no partner {partner_id}.")
+        await connection.execute(_END, programme_id, partner_id, kind, older_end_at)
+        number: int = await connection.fetchval(_KEY, programme_id, partner_id, kind, der, now)
         detail = {"partner_id": partner_id, "kind": kind, "number": number, "older_end_at": older_end_at}
         await _kept(connection, programme_id, OrderKind.BANK_KEY_ADDED, detail, actor=actor, now=now, chance=chance)
     return number

@@ -49,9 +49,11 @@ SELECT exception_id, kind, reference, ours_rupiah, theirs_rupiah, since_on, firs
  LIMIT $3
 """
 _RESOLVE: Final = """
--- Somebody has said what becomes of it; it stays open until somebody else has approved.
+-- Somebody has said what becomes of it; it stays open until somebody else has approved. Who has said it cannot say
+-- otherwise: the second one may have read it by then.
 UPDATE reconciliation_exception SET resolved_at = $3, resolved_by = $4, outcome = $5, reason = $6
  WHERE programme_id = $1 AND exception_id = $2 AND closed_at IS NULL
+   AND (resolved_by IS NULL OR lower(btrim(resolved_by)) <> lower(btrim($4)))
 RETURNING kind, reference
 """
 _APPROVE: Final = """
@@ -151,7 +153,7 @@ async def resolve(
     now: datetime,
     chance: Chance,
 ) -> None:
-    """It is said what becomes of all of them. They stay open until somebody else has approved."""
+    """It is said what becomes of all of them. They stay open until somebody else has approved, or says otherwise."""
     if not reason.strip() or not reason.isprintable() or len(reason) > REASON_LIMIT:
         raise ExceptionRefused(f"A reason is 1 to {REASON_LIMIT} printable characters.")
     async with connection.transaction():
@@ -159,7 +161,10 @@ async def resolve(
             what = (now, actor.strip(), outcome, reason)
             row = await connection.fetchrow(_RESOLVE, programme_id, exception_id, *what)
             if row is None:
-                raise ExceptionRefused(f"{exception_id} is no open exception; nothing was changed.")
+                raise ExceptionRefused(
+                    f"{exception_id} is no open exception, or you have said already what becomes of it: only somebody"
+                    " else can say otherwise. Nothing was changed."
+                )
             await require_fitting(connection, programme_id, exception_id, row["kind"], row["reference"], outcome)
         await keep_order(
             connection,

@@ -68,7 +68,7 @@ def test_the_demo_plays_the_quarter_serves_today_and_its_curl_gets_an_approval(t
     finally:
         ended.cancel()
         demo.send_signal(signal.SIGINT)
-        status = demo.wait(30)
+        status = demo.wait(60)  # PostgreSQL writes its last checkpoint, on a disk that others use, too
         if demo.stdout is not None:
             demo.stdout.close()
     assert status == 0

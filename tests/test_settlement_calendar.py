@@ -8,6 +8,7 @@ from datetime import date, time, timedelta
 from typing import Any, Final
 
 import pytest
+import structlog
 from structlog.testing import capture_logs
 
 from authz_service.orders import OrderRefused
@@ -173,7 +174,7 @@ async def test_a_shop_that_is_owed_more_than_the_bank_takes_at_once_gets_several
 
 
 async def test_a_batch_of_too_many_instructions_is_refused_in_every_round_until_the_limit_is_mended(
-    world: World,
+    world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As one of Rp1 that was set before there was a least: the round ends, nothing is written, no shop is forgotten."""
     await world.authorise(capture=True)
@@ -183,6 +184,8 @@ async def test_a_batch_of_too_many_instructions_is_refused_in_every_round_until_
     running = world.service._running
     assert running is not None
     scheduler = Scheduler(settings=world.settings, pool=running.pool, clock=world.clock, chance=os.urandom)
+    # A logger that was used before keeps what it was configured with, and nothing is captured.
+    monkeypatch.setattr("authz_service.settlement.scheduler.log", structlog.get_logger())
     with capture_logs() as logs:
         for _ in range(2):
             await asyncio.wait_for(scheduler.settle(), timeout=5)

@@ -135,8 +135,9 @@ async def follow(
                 now = clock.at(await connection.fetchval("SELECT clock_timestamp()"))
                 await _follow(connection, programme_id, row["reference"], now, chance)
         except BooksBusy:
-            raise
+            raise  # the next one would wait as long for the same lock
         except Exception as fault:
+            # What is told of other payments does not wait for this one, whatever is wrong with it.
             if connection.is_closed():
                 raise
             log.warning("notice_not_followed", notice=row["notice_id"], error=type(fault).__name__)

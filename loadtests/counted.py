@@ -10,8 +10,10 @@ from authz_service.declines import APPROVED, DeclineReason
 
 Counted = dict[str, float]
 
-APPROVALS: Final = f'authz_decisions_total{{reason="{APPROVED}"}}'
-REFUSALS_OF_GOODS: Final = f'authz_decisions_total{{reason="{DeclineReason.CATEGORY_NOT_PERMITTED}"}}'
+APPROVALS: Final = f'authz_decisions_total{{outcome="approved",reason="{APPROVED}"}}'
+REFUSALS_OF_GOODS: Final = (
+    f'authz_decisions_total{{outcome="declined",reason="{DeclineReason.CATEGORY_NOT_PERMITTED}"}}'
+)
 CAPTURES: Final = 'authz_http_requests_total{call="capture",status="201"}'
 BALANCES: Final = 'authz_http_requests_total{call="balance_inquiry",status="200"}'
 REPLAYS: Final = "authz_replays_total"

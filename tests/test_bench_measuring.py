@@ -21,7 +21,7 @@ from loadtests.scene import Scene
 from tests.test_bench_driver import a_till
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="Linux says what a process costs")
-DECLINES = 'authz_decisions_total{reason="monthly_cap_exceeded"}'
+DECLINES = 'authz_decisions_total{outcome="declined",reason="monthly_cap_exceeded"}'
 AUTHORISED = 'authz_http_requests_total{call="authorise",status="201"}'
 
 

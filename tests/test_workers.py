@@ -115,8 +115,8 @@ async def test_each_request_counts_once_whichever_worker_answers_and_whichever_i
         for line in lines:
             after = await instance.metrics(line)
             assert {name: after[name] - before.get(name, 0) for name in after if _is_of_tills(name, after, before)} == {
-                'authz_decisions_total{reason="approved"}': 6 * 5,
-                'authz_decisions_total{reason="package_cap_exceeded"}': 6 * 3,
+                'authz_decisions_total{outcome="approved",reason="approved"}': 6 * 5,
+                'authz_decisions_total{outcome="declined",reason="package_cap_exceeded"}': 6 * 3,
                 'authz_http_requests_total{call="authorise",status="201"}': 6 * 8,
                 'authz_http_requests_total{call="balance_inquiry",status="200"}': 6 * 2,
                 'authz_http_requests_total{call="unknown",status="404"}': 6,

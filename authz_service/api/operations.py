@@ -1,11 +1,10 @@
 """What the machinery asks: is it alive, is it ready, what has it counted."""
 
-import os
 from collections.abc import Awaitable, Callable
 
 from fastapi import APIRouter, Response
 
-from authz_service.metrics import exposition
+from authz_service.exposition import exposition
 
 Ready = Callable[[], Awaitable[bool]]
 
@@ -27,7 +26,6 @@ def operations(is_ready: Ready) -> APIRouter:
 
     @router.get("/metrics", response_class=Response)
     def metrics() -> Response:
-        multiprocess = "PROMETHEUS_MULTIPROC_DIR" in os.environ
-        return Response(exposition(multiprocess=multiprocess), media_type="text/plain; version=0.0.4; charset=utf-8")
+        return Response(exposition(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
     return router

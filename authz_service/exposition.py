@@ -10,7 +10,6 @@ import platform
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from threading import Lock
-from time import time
 from typing import Final
 
 import orjson
@@ -20,6 +19,7 @@ from prometheus_client.multiprocess import MultiProcessCollector, mark_process_d
 from prometheus_client.registry import Collector
 
 from authz_service import __version__
+from authz_service.clock import epoch_seconds
 from authz_service.metric_kinds import REGISTRY, Described, Sample, described
 from authz_service.metrics import BUILD_INFO
 
@@ -34,7 +34,7 @@ _found_here: Final[dict[str, bytes]] = {}
 def tell(group: str, samples: Sequence[Sample], *, good_for_seconds: float) -> None:
     """From now on all of the group is this, until something else is told or the time is over."""
     rows = [(sample.name, sample.labels, sample.value) for sample in samples]
-    content = orjson.dumps({"until": time() + good_for_seconds, "samples": rows})
+    content = orjson.dumps({"until": epoch_seconds() + good_for_seconds, "samples": rows})
     if (directory := os.environ.get(METRICS_VARIABLE)) is None:
         _found_here[group] = content
         return
@@ -76,7 +76,7 @@ class _Found(Collector):
         found: dict[str, list[tuple[Sequence[str], float]]] = {}
         for content in _told():
             document = orjson.loads(content)
-            if document["until"] > time():
+            if document["until"] > epoch_seconds():
                 for name, labels, value in document["samples"]:
                     found.setdefault(name, []).append((labels, value))
         for name in sorted(found):

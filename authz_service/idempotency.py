@@ -124,7 +124,7 @@ class Hint:
 
     async def is_up(self) -> bool:
         """It answers now."""
-        return bool(await self._asked([("PING",)]))
+        return await self._asked([("PING",)]) == [b"PONG"]
 
     @property
     def untold(self) -> int:

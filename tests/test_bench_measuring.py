@@ -79,9 +79,8 @@ def measured(port: int, directory: Path, kind: Any) -> Measure:
         spread=tuple(map(a_till, range(4))),
         busy=tuple(map(a_till, range(4, 8))),
     )
-    scene = SimpleNamespace(
-        service=SimpleNamespace(process=this), empty=this, families=families, service_port=port, empty_port=port
-    )
+    service = SimpleNamespace(process=this, metrics_url=f"http://127.0.0.1:{port}/metrics")
+    scene = SimpleNamespace(service=service, empty=this, families=families, service_port=port, empty_port=port)
     measuring = Measuring(cast("Scene", scene), Streets.of(families, "run"), directory, None)
     return measuring.measure(kind, number=1, connections=4, seconds=0.1)
 

@@ -256,7 +256,12 @@ async def test_workers_end_with_their_supervisor(one_instance: Instances) -> Non
 def test_the_number_of_workers_can_be_typed(premises: Premises, monkeypatch: pytest.MonkeyPatch) -> None:
     served: list[int] = []
     monkeypatch.setattr(cli, "serve", lambda settings: served.append(settings.workers))
-    environment = {"DATABASE_URL": premises.database_url, "REDIS_URL": premises.redis_url, "AUTHZ_PORT": "0"}
+    environment = {
+        "DATABASE_URL": premises.database_url,
+        "REDIS_URL": premises.redis_url,
+        "AUTHZ_PORT": "0",
+        "AUTHZ_METRICS_PORT": "0",
+    }
     for words in (["--workers", "3"], []):
         result = CliRunner().invoke(cli.app, ["serve", "--sandbox", *words], env={**environment, "AUTHZ_WORKERS": "2"})
         assert result.exit_code == 0, result.output
@@ -269,7 +274,12 @@ def test_more_workers_than_postgresql_has_connections_for_are_refused(
     """Of 200 connections three are kept for others, and a worker may open six: 32 have room, 33 have none."""
     served: list[int] = []
     monkeypatch.setattr(cli, "serve", lambda settings: served.append(settings.workers))
-    environment = {"DATABASE_URL": premises.database_url, "REDIS_URL": premises.redis_url, "AUTHZ_PORT": "0"}
+    environment = {
+        "DATABASE_URL": premises.database_url,
+        "REDIS_URL": premises.redis_url,
+        "AUTHZ_PORT": "0",
+        "AUTHZ_METRICS_PORT": "0",
+    }
     for workers, code in ((32, 0), (33, 1)):
         result = CliRunner().invoke(cli.app, ["serve", "--sandbox", "--workers", str(workers)], env=environment)
         assert result.exit_code == code, result.output

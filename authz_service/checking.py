@@ -72,10 +72,11 @@ class BooksWatch:
             if monotonic_seconds() - books.in_full < self.settings.ledger_check_in_full_seconds:
                 return
             books.in_full = monotonic_seconds()
-            books.in_full_at = self.clock.at(await connection.fetchval("SELECT clock_timestamp()"))
         elif _was_mended(books, await last_in_full(connection, programme_id)):
             books.violations.clear()
         checked = await check_and_keep(connection, self.settings, programme_id, self.clock, last)
+        if last is None:
+            books.in_full_at = self.clock.at(await connection.fetchval("SELECT clock_timestamp()"))
         for finding in checked.findings:
             name, before = finding.invariant.name, books.violations.get(finding.invariant.name, 0)
             books.violations[name] = finding.violations

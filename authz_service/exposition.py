@@ -7,9 +7,11 @@ over it, and an instance that watches no more soon tells nothing of it.
 
 import os
 import platform
+import struct
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from threading import Lock
+from time import sleep
 from typing import Final
 
 import orjson
@@ -26,7 +28,8 @@ from authz_service.metrics import BUILD_INFO
 METRICS_VARIABLE: Final = "PROMETHEUS_MULTIPROC_DIR"
 _FOUND: Final = "found-"
 _ATTEMPTS: Final = 3
-"""A worker that could not start removes what it has counted, perhaps while it is being read."""
+_PAUSE_SECONDS: Final = 0.02
+"""A worker that starts has a file of no length for a moment, and one that could not start removes its own."""
 _one_at_a_time: Final = Lock()
 _found_here: Final[dict[str, bytes]] = {}
 
@@ -50,9 +53,10 @@ def exposition() -> bytes:
         for attempt in range(1, _ATTEMPTS + 1):
             try:
                 return _written()
-            except FileNotFoundError:
+            except (FileNotFoundError, struct.error):
                 if attempt == _ATTEMPTS:
                     raise
+                sleep(_PAUSE_SECONDS)
     raise AssertionError("every attempt returns or raises")
 
 

@@ -20,6 +20,7 @@ from typing import Any, Final
 import uvicorn
 from starlette.types import ASGIApp
 
+from authz_service import logs
 from authz_service.clock import monotonic_seconds
 from authz_service.exposition import METRICS_VARIABLE
 from authz_service.metrics_port import address, metrics_served
@@ -50,6 +51,7 @@ class Served:
 
 def serve(settings: Settings) -> None:
     """Serves until it is told to stop."""
+    logs.configure()
     if settings.workers > 1:
         # Named by the address: two instances of one machine may share a directory, but neither's counts.
         _count_together(settings.data_dir / f"metrics-{settings.host.replace(':', '-')}-{settings.port}")
@@ -60,6 +62,7 @@ def serve(settings: Settings) -> None:
             host=settings.host,
             port=settings.port,
             workers=settings.workers,
+            timeout_worker_healthcheck=settings.worker_silent_seconds,
             **uvicorn_options(settings),
         )
 

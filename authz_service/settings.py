@@ -202,6 +202,8 @@ class Settings(BaseSettings):
     due_changes_seconds: float = 30.0
     """So long one such round may have its connection; what it has not written by then, the next one does."""
     shutdown_seconds: float = 5.0
+    worker_silent_seconds: int = Field(default=30, ge=1)
+    """A worker that does not answer its supervisor for so long is replaced; on a busy machine a start takes ten."""
     worker_pause_seconds: float = 1.0
     """A worker that could not start because a neighbour was away waits so long before it is replaced."""
 

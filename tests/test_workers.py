@@ -214,12 +214,12 @@ async def test_when_the_worker_that_watches_is_killed_another_one_goes_on(premis
             await asyncio.sleep(0.05)
         return said
 
-    async with instances(premises, 1, watch_seconds=0.2) as they:
+    async with instances(premises, 1, watch_seconds=1.0) as they:
         world, (instance,) = they.world, they.all
         assert (await watched_since(instance, world, 1.0))[holds] == 0
         await answered(world.authorise, key="held")
         world.later(hours=23, minutes=30)
-        assert (await watched_since(instance, world, time() + 0.5))[holds] == 1
+        assert (await watched_since(instance, world, time() + 1.0))[holds] == 1
         locks = await world.database.fetchval(
             "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted AND objid = $1", LOCK[1]
         )
@@ -227,7 +227,7 @@ async def test_when_the_worker_that_watches_is_killed_another_one_goes_on(premis
         for worker in instance.workers():
             os.kill(worker, signal.SIGKILL)
             await instance.replaced(worker)
-            assert (await watched_since(instance, world, time() + 0.5))[holds] == 1
+            assert (await watched_since(instance, world, time() + 1.0))[holds] == 1
 
 
 def decisions_in(said: dict[str, float]) -> float:

@@ -19,9 +19,13 @@ COPY --from=build /opt/authz /opt/authz
 # `authz migrate` looks for the migrations where it is started.
 WORKDIR /srv/authz
 COPY alembic alembic
-ENV PATH=/opt/authz/bin:$PATH PYTHONUNBUFFERED=1 AUTHZ_HOST=0.0.0.0 AUTHZ_DATA_DIR=/srv/authz/var
+# --build-arg AUTHZ_REVISION=$(git rev-parse --short HEAD): what authz_build_info says of it.
+ARG AUTHZ_REVISION=unknown
+ENV PATH=/opt/authz/bin:$PATH PYTHONUNBUFFERED=1 AUTHZ_HOST=0.0.0.0 AUTHZ_METRICS_HOST=0.0.0.0 \
+    AUTHZ_DATA_DIR=/srv/authz/var AUTHZ_REVISION=$AUTHZ_REVISION
 USER authz
-EXPOSE 8000
+# The tills', and what Prometheus scrapes; publish the second to no other network.
+EXPOSE 8000 9464
 HEALTHCHECK --interval=10s --timeout=3s --start-period=20s --retries=3 CMD \
     ["python", "-c", "import os; from urllib.request import urlopen; urlopen(f'http://127.0.0.1:{os.environ.get(\"AUTHZ_PORT\", 8000)}/health/ready', timeout=2)"]
 CMD ["authz", "serve"]

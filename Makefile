@@ -31,7 +31,7 @@ help:
 	@echo "make plots          draws docs/growth-*.png and .svg of the bench-scale run that decision 14 quotes (ARGS=file: of that one)"
 	@echo "make bench-guard    whether authorise is still fast enough beside an empty endpoint, half a minute"
 	@echo "make bench-profile  where Python's time goes in a sale, a minute; py-spy must be installed (ARGS='--py-spy …')"
-	@echo "make docs           draws docs/hold-states.md and the list in docs/events.md from the code"
+	@echo "make docs           draws docs/hold-states.md and the lists in docs/events.md and docs/metrics.md from the code"
 	@echo "make load           four journeys against the service at HOST, judged by loadtests/targets.toml (JOURNEYS=ShopsDay: one)"
 	@echo "make load-ui        the same journeys, chosen and started on locust's page at http://127.0.0.1:8089"
 	@echo "make bench-workers  what two workers do compared with one, three minutes (ARGS=--quick: half of one)"
@@ -80,6 +80,7 @@ bench-profile: .venv/installed
 docs: .venv/installed
 	@.venv/bin/python -m tests.hold_states
 	@.venv/bin/python -m tests.event_examples
+	@.venv/bin/python -m tests.metrics_page
 
 # One journey after the other, also when one has failed.
 load: .venv/installed

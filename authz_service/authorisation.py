@@ -15,7 +15,7 @@ import orjson
 
 from authz_service import __version__
 from authz_service.answers import CREATED, OK, Answer, Document, Identity, balance_document, decision_document
-from authz_service.declines import APPROVED, DeclineReason
+from authz_service.declines import APPROVED, PARTLY_APPROVED, DeclineReason
 from authz_service.desk import Alert, Desk, Given
 from authz_service.holds import Change, Hold, Move, capture
 from authz_service.later_calls import expiry, later_call, met_by_key, met_by_stan, reversal
@@ -107,11 +107,16 @@ def _purchase(desk: Desk, asked: Asked, body: Purchase, row: asyncpg.Record, ter
     record = desk.record(family)
     record.authorisations.append(_journal_row(desk, asked, body, facts, decision, authorisation_id, answer.body, row))
     desk.keep(asked, record, authorisation_id, answer, stan=body.stan, terminal_time=body.terminal_time)
-    reason = APPROVED if decision.approved else str(decision.refusals[0].reason)
     asks_for_cash = any(refusal.reason is DeclineReason.CASH_NOT_PERMITTED for refusal in decision.refusals)
     cash = Alert.CASH_ASKED if asks_for_cash else None
-    given = Given(asked=asked, outcome=answer, rests_on=record.beneficiary_id, decided=reason, alert=cash)
+    given = Given(asked=asked, outcome=answer, rests_on=record.beneficiary_id, decided=_counted(decision), alert=cash)
     return desk.given.append(given)
+
+
+def _counted(decision: Decision) -> str:
+    if not decision.approved:
+        return decision.refusals[0].reason
+    return PARTLY_APPROVED if decision.tender_due_rupiah else APPROVED
 
 
 def _balance(desk: Desk, asked: Asked, body: BalanceInquiry, row: asyncpg.Record, terminal: Terminal) -> None:

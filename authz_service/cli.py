@@ -25,7 +25,7 @@ from authz_service.demo.manners import Manners
 from authz_service.enrolment.enrol import enrol
 from authz_service.enrolment.progress import enrolment_progress
 from authz_service.keys import Keys
-from authz_service.serving import NotServedError, end_with, require_free_port, serve
+from authz_service.serving import NotServedError, end_with, require_free_ports, serve
 from authz_service.settings import Settings
 from authz_service.vocabulary import in_rupiah
 
@@ -69,11 +69,12 @@ def serve_command(
     ] = None,
     parent: Annotated[int, typer.Option(hidden=True)] = 0,
 ) -> None:
-    """Serves terminals on AUTHZ_HOST:AUTHZ_PORT, with DATABASE_URL and REDIS_URL or with embedded servers."""
+    """Serves terminals on AUTHZ_HOST:AUTHZ_PORT and metrics on AUTHZ_METRICS_HOST:AUTHZ_METRICS_PORT, with DATABASE_URL
+    and REDIS_URL or with embedded servers."""
     if parent:
         end_with(parent)
     with refusals(), servers(sandbox=sandbox, joins=False) as settings:
-        require_free_port(settings.host, settings.port)
+        require_free_ports(settings)
         served = settings if workers is None else settings.model_copy(update={"workers": workers})
         asyncio.run(_usable(served))
         serve(served)

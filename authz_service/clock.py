@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo
 _OFFSET_BYTES: Final = 8
 _PORTION_BYTES: Final = 4096
 monotonic_seconds = time.monotonic
+epoch_seconds = time.time
 
 
 class Clock(Protocol):

@@ -34,6 +34,10 @@ _HOT_PLANS: Final = {
 }
 """The two hot statements are planned once for all arrays: planning a batch of one takes longer than running it. Which
 index of an empty table they find their rows by is chance, so lanes have them planned anew as the books grow."""
+BY_INDEXES: Final = {"jit": "off", "enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off"}
+"""For looks that are often repeated: whatever the statistics say, no table is read whole."""
+WATCH_CONNECTIONS: Final = 3
+"""Of the one process that watches: it looks, adds up and checks the books at the same time."""
 _LIMITS: Final = "SELECT set_config('lock_timeout', $1, true), set_config('statement_timeout', $1, true)"
 _CONNECTIONS: Final = """
 -- Those that are kept for others are never ours; the second of the two came with PostgreSQL 16.
@@ -54,6 +58,19 @@ async def connect_hot(settings: Settings, url: str) -> "asyncpg.Connection[async
     """A lane's own connection. No statement timeout: a commit that waits for its standby must not be cancelled."""
     limits = {"lock_timeout": f"{settings.hot_lock_timeout_ms}ms"}
     return await _connect(settings, url, {**limits, **_HOT_PLANS, "application_name": "authz-hot"})
+
+
+async def connect_watch(
+    settings: Settings, url: str, statement_timeout_ms: int, planner: dict[str, str]
+) -> "asyncpg.Connection[asyncpg.Record]":
+    """A connection on which no statement takes longer; where the server itself says nothing, a second more."""
+    limits = {"statement_timeout": f"{statement_timeout_ms}ms", "lock_timeout": f"{settings.hot_lock_timeout_ms}ms"}
+    return await _connect(
+        settings,
+        url,
+        {**limits, **planner, "application_name": "authz-watch"},
+        command_timeout=statement_timeout_ms / 1000 + 1,
+    )
 
 
 async def connect_office(settings: Settings, url: str) -> "asyncpg.Connection[asyncpg.Record]":
@@ -137,7 +154,7 @@ async def require_room(connection: Connection, settings: Settings) -> None:
 
     Else it would be found out on the first of the month, when a lane cannot come back.
     """
-    needed = settings.workers * (settings.lanes + settings.office_pool_size)
+    needed = settings.workers * (settings.lanes + settings.office_pool_size) + WATCH_CONNECTIONS
     if (offered := await connection.fetchval(_CONNECTIONS)) < needed:
         raise DatabaseUnusable(
             f"PostgreSQL takes {offered} connections and {settings.workers} workers may open {needed}: lower"
@@ -187,11 +204,14 @@ async def connect_to_migrate(settings: Settings, url: str) -> "asyncpg.Connectio
 
 
 async def _connect(
-    settings: Settings, url: str, server_settings: dict[str, str]
+    settings: Settings, url: str, server_settings: dict[str, str], command_timeout: float | None = None
 ) -> "asyncpg.Connection[asyncpg.Record]":
     with _said_clearly(url):
         return await asyncpg.connect(
-            asyncpg_dsn(url), timeout=settings.connect_timeout_seconds, server_settings={**_UTC, **server_settings}
+            asyncpg_dsn(url),
+            timeout=settings.connect_timeout_seconds,
+            command_timeout=command_timeout,
+            server_settings={**_UTC, **server_settings},
         )
 
 

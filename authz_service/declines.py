@@ -10,6 +10,7 @@ from enum import IntEnum, StrEnum
 from typing import Final
 
 APPROVED: Final = "approved"
+PARTLY_APPROVED: Final = "partly_approved"
 CODE_APPROVED: Final = "00"
 CODE_PARTLY_APPROVED: Final = "10"
 

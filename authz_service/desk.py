@@ -35,7 +35,7 @@ class Given(Struct, frozen=True, kw_only=True):
     outcome: Answer | Problem
     rests_on: str | None
     decided: str | None = None
-    """The reason to count once it is recorded."""
+    """What to count once it is recorded: a reason, or that it was approved, or in part."""
     alert: Alert | None = None
     """What an operator should look at, once it is recorded."""
 

@@ -20,7 +20,7 @@ from redis.exceptions import RedisError, ResponseError
 from authz_service.answers import Answer
 from authz_service.clock import monotonic_seconds
 from authz_service.keys import DIGEST_BYTES, Keys
-from authz_service.metrics import HINT_FAILURES, HINT_TOLD
+from authz_service.metrics import REDIS_FAILURES, REDIS_TOLD, STAGE_LOCK
 from authz_service.requests import canonical
 from authz_service.settings import Settings
 
@@ -93,8 +93,9 @@ class Hint:
         wanted = [lock for lock in locks if lock is not None]
         if not wanted:
             return [False] * len(locks)
-        px = self._settings.redis_card_lock_ms
+        px, began = self._settings.redis_card_lock_ms, monotonic_seconds()
         replies = await self._asked([("EVAL", _TAKE, len(wanted), *wanted, self._token, px)])
+        STAGE_LOCK.observe(monotonic_seconds() - began)
         others = replies[0] if replies and isinstance(replies[0], list) else []
         is_taken = iter([*others, *[0] * (len(wanted) - len(others))])
         return [lock is not None and next(is_taken) == 1 for lock in locks]
@@ -111,7 +112,7 @@ class Hint:
         try:
             self._news.put_nowait([*news, *((lock,) for lock in locks)])
         except asyncio.QueueFull:
-            HINT_FAILURES.inc()
+            REDIS_FAILURES.inc()
 
     async def tell_for_ever(self) -> None:
         """The one task that writes to Redis; nobody waits for it."""
@@ -120,6 +121,15 @@ class Hint:
             while len(news) < self._settings.redis_queue_limit and not self._news.empty():
                 news += self._news.get_nowait()
             await self._tell(news)
+
+    async def is_up(self) -> bool:
+        """It answers now."""
+        return await self._asked([("PING",)]) == [b"PONG"]
+
+    @property
+    def untold(self) -> int:
+        """Batches whose news wait to be told."""
+        return self._news.qsize()
 
     async def close(self) -> None:
         """No connection is kept any more."""
@@ -133,7 +143,7 @@ class Hint:
         if locks:
             commands.append(("EVAL", _RELEASE, len(locks), *locks, self._token))
         if await self._asked(commands):
-            HINT_TOLD.inc(len(news))
+            REDIS_TOLD.inc(len(news))
 
     async def _asked(self, commands: Sequence[Command]) -> list[object]:
         """One reply a command, in one round trip; none at all while Redis is away."""
@@ -182,7 +192,7 @@ class Hint:
         return Answer(status=int.from_bytes(rest[:_STATUS_BYTES]), body=rest[_STATUS_BYTES:], replayed=True)
 
     def _failed(self) -> None:
-        HINT_FAILURES.inc()
+        REDIS_FAILURES.inc()
         self._failures += 1
         if self._failures >= self._settings.redis_failures_to_open:
             self._failures = 0

@@ -22,7 +22,7 @@ from authz_service.answers import Answer
 from authz_service.authorisation import decide_all
 from authz_service.clock import Clock, monotonic_seconds, month_of
 from authz_service.database import DatabaseUnusable
-from authz_service.declines import APPROVED
+from authz_service.declines import APPROVED, PARTLY_APPROVED
 from authz_service.desk import Desk, Given
 from authz_service.idempotency import Hint
 from authz_service.ledger.book import Question, read_facts, record
@@ -35,6 +35,11 @@ from authz_service.metrics import (
     LANE_FAULTS,
     LANES_ALIVE,
     REPLAYS,
+    STAGE_ANSWER,
+    STAGE_FACTS,
+    STAGE_RECORD,
+    STAGE_RULES,
+    STAGE_WAITING,
 )
 from authz_service.problems import Problem
 from authz_service.registry import Registry
@@ -76,6 +81,7 @@ CONNECTION_LOST: Final = (
 OUR_FAULTS: Final = (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError)
 EXPIRY_SLACK: Final = timedelta(minutes=5)
 """Holds that end so soon are read as well; if this machine's clock is further behind, the facts are read again."""
+_NO_DECLINE: Final = frozenset({None, APPROVED, PARTLY_APPROVED})
 _RECONNECT_SECONDS: Final = 0.1
 _LOCK_WAIT_SECONDS: Final = 0.005
 _LOCK_REFUSALS: Final = 2
@@ -104,6 +110,7 @@ class Lane:
             while True:
                 batch = await self.room.take()
                 started = monotonic_seconds()
+                STAGE_WAITING.observe(started - (batch.asked[0].deadline - self.settings.deadline_seconds))
                 try:
                     await self._serve(batch)
                 except Exception:
@@ -165,21 +172,30 @@ class Lane:
         todo = [asked for asked in todo if not asked.answer.done()]
         if not todo:
             return []
+        began = monotonic_seconds()
         locks = [self._lock_key(asked) for asked in todo]
         locking = asyncio.ensure_future(self.hint.taken(locks))
         try:
             desk, rows = await self._read(connection, batch, todo)
+            read = monotonic_seconds()
         finally:
             taken = await locking
+        locked = monotonic_seconds()
         open_rows = [
             (asked, row)
             for asked, row, is_taken in zip(todo, rows, taken, strict=True)
             if not (is_taken and self._steps_back(asked))
         ]
         decide_all(desk, [asked for asked, _ in open_rows], [row for _, row in open_rows])
+        decided = monotonic_seconds()
         written = await self._record(connection, desk)
+        recorded = monotonic_seconds()
         again = [given.asked for given in desk.given if not self._answered(given, written)]
         self._tell(desk, written, {lock for lock in locks if lock is not None})
+        STAGE_FACTS.observe(read - began)
+        STAGE_RULES.observe(decided - locked)
+        STAGE_RECORD.observe(recorded - decided)
+        STAGE_ANSWER.observe(monotonic_seconds() - recorded)
         return [*again, *desk.postponed]
 
     async def _read(
@@ -283,7 +299,7 @@ class Lane:
         declines = [
             (self._answer_key(given.asked), given.asked.fingerprint, given.outcome)
             for given in desk.given
-            if given.decided not in {None, APPROVED}
+            if given.decided not in _NO_DECLINE
             and given.rests_on in written
             and given.asked.fingerprint is not None
             and isinstance(given.outcome, Answer)

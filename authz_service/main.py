@@ -35,6 +35,8 @@ from authz_service.bank.security import SecurityLog
 from authz_service.clock import ChanceInPortions, Clock, clock_from, monotonic_seconds
 from authz_service.database import DatabaseUnusable, OfficePool, connect_hot, open_office_pool, require_schema
 from authz_service.events.dispatcher import Dispatcher
+from authz_service.exposition import METRICS_VARIABLE
+from authz_service.health import Pulse
 from authz_service.idempotency import Hint
 from authz_service.keys import Keys
 from authz_service.lanes import Lane
@@ -44,6 +46,7 @@ from authz_service.settings import Settings, settings_from_environment
 from authz_service.settlement.scheduler import Scheduler
 from authz_service.sweeping import Sweeper
 from authz_service.waiting import WaitingRoom
+from authz_service.watching import Watcher
 
 log = structlog.get_logger()
 _EPOCH = """
@@ -134,7 +137,7 @@ def _let_the_supervisor_try_again(error: Exception, pause_seconds: float) -> Non
     log.error("worker_not_started", exc_info=error)
     sys.stdout.flush()
     # It has counted nothing, and what it leaves would be read for ever.
-    if directory := os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
+    if directory := os.environ.get(METRICS_VARIABLE):
         for file in Path(directory).glob(f"*_{os.getpid()}.db"):
             file.unlink(missing_ok=True)
     sleep(pause_seconds)
@@ -166,9 +169,12 @@ async def _start(settings: Settings, framework: FastAPI, stack: AsyncExitStack) 
     news = asyncio.Event()
     follower = Follower(settings=settings, pool=pool, clock=clock, chance=os.urandom, news=news)
     dispatcher = Dispatcher(settings=settings, pool=pool, keys=keys, clock=clock, chance=os.urandom)
+    watcher = Watcher(settings=settings, url=url, pool=pool, clock=clock)
+    pulse = Pulse(settings=settings, hint=hint, pool=pool)
     helpers = [
         *(hint.tell_for_ever(), registry.follow(), sweeper.sweep_for_ever()),
         *(scheduler.settle_for_ever(), follower.follow_for_ever(), dispatcher.dispatch_for_ever()),
+        *(watcher.watch_for_ever(), watcher.sum_for_ever(), watcher.check_for_ever(), pulse.beat_for_ever()),
     ]
     tasks += map(asyncio.create_task, helpers)
     stack.push_async_callback(_stop, tasks)

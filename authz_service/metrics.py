@@ -1,54 +1,245 @@
-"""What operators watch, in Prometheus' words. With several workers the counts add up over PROMETHEUS_MULTIPROC_DIR."""
+"""Everything that operators can watch, in Prometheus' words: each metric once, with the bound of its labels.
 
-import os
+A counter, a histogram and a gauge of a process are Prometheus' own, and are added up over the workers. What is so of a
+programme is `Watched`: one process at a time looks (`watching.py`), and what it found is told whole or not at all, so
+that nothing outlives its programme. `docs/metrics.md` is drawn from here; `exposition.py` writes what is scraped.
+"""
+
 from functools import lru_cache
-from pathlib import Path
+from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+from prometheus_client import Counter, Histogram
 
-from authz_service.declines import APPROVED, DeclineReason
+from authz_service.declines import APPROVED, PARTLY_APPROVED, DeclineReason
+from authz_service.metric_kinds import Label, counter, gauge, histogram, watched
 
-_SECONDS = (0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.125, 0.25, 0.5, 1.0, 1.5, 2.5)
-
-_DECISIONS = Counter("authz_decisions_total", "Decisions recorded, by reason.", ["reason"])
-DECISIONS = {reason: _DECISIONS.labels(reason) for reason in (APPROVED, *DeclineReason)}
-"""Bound beforehand: the hot path only adds one."""
-_REQUESTS = Counter("authz_http_requests_total", "Answers sent to terminals, by call and status.", ["call", "status"])
-_REQUEST_SECONDS = Histogram(
-    "authz_http_request_seconds", "From the first byte to the answer, by call.", ["call"], buckets=_SECONDS
+PROGRAMME: Final = Label(name="programme", bound="programmes that are enrolled")
+_OUTCOMES: Final = ("approved", "partly_approved", "declined")
+_CALL: Final = Label(
+    name="call",
+    values=(
+        *("authorise", "capture", "void", "refund", "reverse", "balance_inquiry", "get_authorisation", "catalogue"),
+        *("vouch", "list_vouchers", "get_voucher", "revoke_voucher", "approve_voucher", "list_beneficiaries"),
+        *("list_authorisations", "explain_authorisation", "access_token", "debit_notify", "bank_method", "unknown"),
+    ),
 )
-BATCH_SIZE = Histogram(
+STAGES: Final = ("idempotency", "waiting", "lock", "facts", "rules", "record", "answer")
+_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 1.5, 2.5)
+_STAGE_SECONDS: Final = (0.0001, 0.00025, 0.0005, *_SECONDS)
+_POOL: Final = Label(name="pool", values=("office", "console"))
+
+# What this process is, and what tills get.
+BUILD_INFO = watched(
+    "authz_build_info",
+    "Always 1; the labels say what runs.",
+    Label(name="version", bound="one, of the program"),
+    Label(name="revision", bound="one, the commit that AUTHZ_REVISION named when it was built"),
+    Label(name="python", bound="one"),
+)
+_DECISIONS = counter(
+    "authz_decisions_total",
+    "Decisions recorded. `partly_approved` leaves the till a rest to collect.",
+    Label(name="outcome", values=_OUTCOMES),
+    Label(name="reason", values=(APPROVED, *DeclineReason)),
+)
+DECISIONS: Final[dict[str, Counter]] = {
+    APPROVED: _DECISIONS.labels("approved", APPROVED),
+    PARTLY_APPROVED: _DECISIONS.labels("partly_approved", APPROVED),
+    **{reason: _DECISIONS.labels("declined", reason) for reason in DeclineReason},
+}
+"""Bound beforehand: the hot path only adds one."""
+_REQUESTS = counter(
+    "authz_http_requests_total",
+    "Answers sent to terminals, companions, operators and banks.",
+    _CALL,
+    Label(name="status", bound="the HTTP statuses of the contract, about 20"),
+)
+_REQUEST_SECONDS = histogram(
+    "authz_http_request_duration_seconds",
+    "From a request's head to its answer; where the body came later, a slow line counts with it.",
+    _CALL,
+    buckets=_SECONDS,
+)
+_STAGE = histogram(
+    "authz_stage_duration_seconds",
+    "Where the time of a sale goes; but for `idempotency` one observation a batch, not a request. `waiting`: how long"
+    " the batch's first request had waited for a lane. `lock`: the card locks in Redis, while `facts` are read: the"
+    " one SELECT, that looks keys up, too. `rules`: all decisions of the batch. `record`: record and commit, which are"
+    " one statement. `answer`: answers given to those who wait. `idempotency`: how long a request waited that came"
+    " while an equal one was being decided in the same process.",
+    Label(name="stage", values=STAGES),
+    buckets=_STAGE_SECONDS,
+)
+STAGE_IDEMPOTENCY, STAGE_WAITING, STAGE_LOCK, STAGE_FACTS, STAGE_RULES, STAGE_RECORD, STAGE_ANSWER = (
+    _STAGE.labels(stage) for stage in STAGES
+)
+BATCH_SIZE = histogram(
     "authz_batch_requests", "Requests decided together.", buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 )
-DECIDED_AGAIN = Counter("authz_decided_again_total", "Requests whose facts had changed before they were recorded.")
-ALERTS = Counter("authz_alerts_total", "What an operator should look at, by kind.", ["kind"])
-SECURITY_EVENTS = Counter("authz_security_events_total", "Refusals at the bank's door, by what was wrong.", ["kind"])
-REPLAYS = Counter("authz_replays_total", "Requests that got the answer they had got before.")
-LANE_FAULTS = Counter("authz_lane_faults_total", "Hot statements that failed, by what it meant.", ["kind"])
-LANES_ALIVE = Gauge("authz_lanes_alive", "Lanes that can decide.", multiprocess_mode="livesum")
-HINT_FAILURES = Counter("authz_redis_failures_total", "Times that Redis was not there or too slow.")
-HINT_TOLD = Counter("authz_redis_told_total", "Answers and locks that Redis was told of.")
-EXPIRED_UNWRITTEN = Gauge(
+REPLAYS = counter("authz_replays_total", "Requests that got the answer they had got before.")
+DECIDED_AGAIN = counter("authz_decided_again_total", "Requests whose facts had changed before they were recorded.")
+ALERTS = counter(
+    "authz_alerts_total",
+    "What an operator should look at.",
+    Label(name="kind", values=("cash_asked", "reversal_not_undone", "event_endpoint_disabled", "ledger_violation")),
+)
+SECURITY_EVENTS = counter(
+    "authz_security_events_total",
+    "Refusals at the bank's door, by the call (73 access token, 56 notification) and what was wrong.",
+    Label(name="kind", bound="2 calls and 13 reasons"),
+)
+LANE_FAULTS = counter(
+    "authz_lane_faults_total",
+    "Hot statements that failed, by what it meant.",
+    Label(name="kind", values=("bug", "raced", "connection_lost", "guilty")),
+)
+LANES_ALIVE = gauge("authz_lanes_alive", "Lanes that can decide, of all workers.", workers="livesum")
+EXPIRED_WRITTEN = counter("authz_holds_expired_total", "Holds whose expiry was written.")
+EVENT_ATTEMPTS = counter(
+    "authz_event_attempts_total",
+    "Events sent to endpoints, by what came of it.",
+    Label(
+        name="outcome",
+        values=("delivered", "gone", "slow_down", "refused", "timed_out", "unreachable", "forbidden"),
+    ),
+)
+
+# The neighbours, as each worker finds them every `health_seconds`.
+REDIS_UP = gauge(
+    "authz_redis_up", "1 if Redis answers every worker; without it all is right, and slower.", workers="livemin"
+)
+REDIS_FAILURES = counter("authz_redis_failures_total", "Times that Redis was not there or too slow.")
+REDIS_TOLD = counter("authz_redis_told_total", "Answers and locks that Redis was told of.")
+REDIS_QUEUE = gauge("authz_redis_queue_size", "Batches whose news wait to be told to Redis.", workers="livesum")
+DATABASE_UP = gauge("authz_database_up", "1 if PostgreSQL answers every worker.", workers="livemin")
+DATABASE_PING = gauge(
+    "authz_database_ping_seconds", "The longest that a worker waited for a connection and a SELECT.", workers="livemax"
+)
+POOL_CONNECTIONS = gauge(
+    "authz_database_pool_connections",
+    "Connections that are open, of all workers.",
+    _POOL,
+    Label(name="state", values=("idle", "used")),
+    workers="livesum",
+)
+POOL_LIMIT = gauge(
+    "authz_database_pool_limit", "Connections that may be open, of all workers.", _POOL, workers="livesum"
+)
+
+# What is so of each programme. "Now and then" is every `watch_sums_seconds`, or more rarely where the look takes long.
+WATCHED_AT = gauge(
+    "authz_watch_timestamp_seconds",
+    "When this instance last looked at the programmes; 0 where another one does. The newest of all instances counts.",
+    workers="mostrecent",
+)
+WATCH_FAILURES = counter("authz_watch_failures_total", "Looks at a programme that failed or took too long.")
+HOLDS_OPEN = watched("authz_holds_open", "Holds that reserve something; counted now and then.", PROGRAMME)
+HOLDS_OPEN_RUPIAH = watched("authz_holds_open_rupiah", "What they reserve; added up now and then.", PROGRAMME)
+HOLDS_EXPIRING = watched("authz_holds_expiring", "Open holds that end within the next hour.", PROGRAMME)
+HOLDS_EXPIRED_UNWRITTEN = watched(
     "authz_holds_expired_unwritten",
-    "Holds that are over and not yet written so, when the sweeper last looked; decisions count them as given back.",
-    ["programme"],
-    multiprocess_mode="mostrecent",
+    "Holds that ended within the last `watch_look_back_seconds` and are not written so yet; decisions count them as"
+    " given back.",
+    PROGRAMME,
 )
-EVENTS_WAITING = Gauge(
+VOUCHERS_OPEN = watched(
+    "authz_vouchers_open", "Vouchers that are approved, not revoked, not over and not used up; now and then.", PROGRAMME
+)
+VOUCHERS_WAITING = watched("authz_vouchers_waiting", "Vouchers that wait for approval; now and then.", PROGRAMME)
+VOUCHERS_WAITING_SECONDS = watched(
+    "authz_vouchers_waiting_seconds", "Since when the oldest of them waits; 0 if none does; now and then.", PROGRAMME
+)
+MONEY = watched(
+    "authz_money_rupiah",
+    "Where the programme's money is, added up now and then: `fund` at the bank = unallocated + available + held +"
+    " payable + clearing + sponsor; `spent` is what families bought. Computed from the wallets and the few transfers of"
+    " no purchase: that the books agree, the ledger's checks say.",
+    PROGRAMME,
+    Label(
+        name="account",
+        values=("fund", "unallocated", "available", "held", "spent", "payable", "clearing", "sponsor"),
+    ),
+)
+SETTLEMENT_UNSETTLED = watched(
+    "authz_settlement_unsettled_rupiah",
+    "Captured less refunded, and in no batch yet, with what is held back; added up now and then.",
+    PROGRAMME,
+)
+SETTLEMENT_UNSETTLED_SECONDS = watched(
+    "authz_settlement_unsettled_seconds",
+    "Age of the oldest capture that is in no batch and not held back; 0 if none.",
+    PROGRAMME,
+)
+PAYOUTS_OPEN = watched(
+    "authz_settlement_payouts_open", "Payouts of which the bank has said nothing yet; now and then.", PROGRAMME
+)
+PAYOUTS_OPEN_SECONDS = watched(
+    "authz_settlement_payouts_open_seconds", "Age of the oldest of them; 0 if none; now and then.", PROGRAMME
+)
+PAYOUTS_FAILED = watched(
+    "authz_settlement_payouts_failed",
+    "Payouts that failed or came back and are not released to be paid again; now and then.",
+    PROGRAMME,
+)
+SETTLEMENT_WAITING = watched("authz_settlement_waiting", "Flagged purchases that are held back.", PROGRAMME)
+INBOX_NOTICES = watched(
+    "authz_inbox_notices",
+    "The bank's notices that nobody has followed yet, that wait for people, or, now and then, that two resolved.",
+    PROGRAMME,
+    Label(name="standing", values=("new", "parked", "resolved")),
+)
+INBOX_OLDEST_SECONDS = watched(
+    "authz_inbox_oldest_seconds",
+    "Age of the oldest notice that is new or parked; 0 if none.",
+    PROGRAMME,
+    Label(name="standing", values=("new", "parked")),
+)
+EXCEPTIONS_OPEN = watched(
+    "authz_reconciliation_exceptions_open",
+    "Differences between authorisations, books and statement that nothing explains yet.",
+    PROGRAMME,
+    Label(
+        name="kind",
+        values=(
+            *("amount_differs", "missing_here", "missing_there", "paid_though_failed", "return_without_payment"),
+            *("more_than_once", "after_the_close", "books_differ", "statements_do_not_join", "days_missing"),
+            "balance_differs",
+        ),
+    ),
+)
+EXCEPTIONS_OLDEST_SECONDS = watched(
+    "authz_reconciliation_exceptions_oldest_seconds",
+    "Age of the oldest of them, from the first moment of the day on which it began; 0 if none.",
+    PROGRAMME,
+)
+STATEMENT_AGE_SECONDS = watched(
+    "authz_reconciliation_statement_age_seconds",
+    "Since the end of the last day that a statement of the bank covers; none where none was ever read.",
+    PROGRAMME,
+)
+EVENTS_WAITING = watched(
     "authz_events_waiting",
-    "Deliveries that are due or will be tried again, to endpoints that are enabled, when a process last looked.",
-    ["programme"],
-    multiprocess_mode="mostrecent",
+    "Deliveries that are due or will be tried again, to endpoints that are enabled.",
+    PROGRAMME,
 )
-EVENTS_WAITING_SECONDS = Gauge(
-    "authz_events_waiting_seconds",
-    "Age of the oldest of these deliveries.",
-    ["programme"],
-    multiprocess_mode="mostrecent",
+EVENTS_WAITING_SECONDS = watched(
+    "authz_events_waiting_seconds", "Age of the oldest of these deliveries; 0 if none.", PROGRAMME
 )
-EVENT_ATTEMPTS = Counter("authz_event_attempts_total", "Events sent to endpoints, by what came of it.", ["outcome"])
-EXPIRED_WRITTEN = Counter("authz_holds_expired_total", "Holds whose expiry was written.")
+
+# The books, checked in the background.
+LEDGER_VIOLATIONS = watched(
+    "authz_ledger_violations",
+    "Rows that break the invariant, of all programmes, when what is new was last checked.",
+    Label(name="invariant", bound="the invariants of `authz_service/ledger/invariants`, about 50"),
+)
+LEDGER_CHECKED_AT = gauge(
+    "authz_ledger_checked_timestamp_seconds",
+    "When this instance last checked what is new in the books; 0 where another one does. The newest counts.",
+    workers="mostrecent",
+)
+LEDGER_CHECK_FAILURES = counter(
+    "authz_ledger_check_failures_total", "Background checks that could not be done; they say nothing of the books."
+)
 
 
 def count_answer(call: str, status: int, seconds: float) -> None:
@@ -62,21 +253,3 @@ def count_answer(call: str, status: int, seconds: float) -> None:
 def _bound(call: str, status: int) -> tuple[Counter, Histogram]:
     """Looking a child up by its labels costs more than counting; there are few calls, and few statuses of each."""
     return _REQUESTS.labels(call, status), _REQUEST_SECONDS.labels(call)
-
-
-def exposition(*, multiprocess: bool) -> bytes:
-    """The text that Prometheus scrapes, of this process or of all workers."""
-    if not multiprocess:
-        return generate_latest()
-    _forget_dead_workers()
-    registry = CollectorRegistry()
-    MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
-    return generate_latest(registry)
-
-
-def _forget_dead_workers() -> None:
-    """A lane of a worker that was killed is no lane that lives."""
-    for file in Path(os.environ["PROMETHEUS_MULTIPROC_DIR"]).glob("gauge_live*.db"):
-        pid = int(file.stem.rpartition("_")[2])
-        if not Path(f"/proc/{pid}").exists():
-            mark_process_dead(pid)  # type: ignore[no-untyped-call]

@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
 from http.client import HTTPConnection
@@ -20,12 +20,14 @@ from typing import Any, Final
 import uvicorn
 from starlette.types import ASGIApp
 
+from authz_service import logs
 from authz_service.clock import monotonic_seconds
+from authz_service.exposition import METRICS_VARIABLE
+from authz_service.metrics_port import address, metrics_served
 from authz_service.settings import Settings
 
 _PR_SET_PDEATHSIG: Final = 1
 HTTP: Final = "authz_service.api.whole:WholeRequests"
-METRICS_VARIABLE: Final = "PROMETHEUS_MULTIPROC_DIR"
 
 
 class NotServedError(RuntimeError):
@@ -37,6 +39,7 @@ class Served:
     """A service in a process of its own."""
 
     base_url: str
+    metrics_url: str
     process: "subprocess.Popen[bytes]"
     log_file: Path
 
@@ -48,17 +51,20 @@ class Served:
 
 def serve(settings: Settings) -> None:
     """Serves until it is told to stop."""
+    logs.configure()
     if settings.workers > 1:
         # Named by the address: two instances of one machine may share a directory, but neither's counts.
         _count_together(settings.data_dir / f"metrics-{settings.host.replace(':', '-')}-{settings.port}")
-    uvicorn.run(
-        "authz_service.serving:create_app",
-        factory=True,
-        host=settings.host,
-        port=settings.port,
-        workers=settings.workers,
-        **uvicorn_options(settings),
-    )
+    with _metrics_served(settings):
+        uvicorn.run(
+            "authz_service.serving:create_app",
+            factory=True,
+            host=settings.host,
+            port=settings.port,
+            workers=settings.workers,
+            timeout_worker_healthcheck=settings.worker_silent_seconds,
+            **uvicorn_options(settings),
+        )
 
 
 def uvicorn_options(settings: Settings) -> dict[str, Any]:
@@ -88,18 +94,27 @@ def create_app() -> ASGIApp:
 def served(
     environment: Mapping[str, str], port: int, log_file: Path, *, start_seconds: float, stop_seconds: float
 ) -> Iterator["Served"]:
-    """`authz serve` runs in a process of its own, logs to `log_file`, is ready, and ends with the block."""
+    """`authz serve` runs in a process of its own, logs to `log_file`, is ready, and ends with the block. Its metrics
+    are on the port that the environment names, or else on a free one."""
+    metrics_port = int(environment.get("AUTHZ_METRICS_PORT") or another_free_port(port))
+    own = {"AUTHZ_PORT": str(port), "AUTHZ_HOST": "127.0.0.1", "AUTHZ_METRICS_PORT": str(metrics_port)}
+    own |= {"AUTHZ_METRICS_HOST": "127.0.0.1"}
     with log_file.open("ab") as log:
         process = subprocess.Popen(  # noqa: S603  (our own program)
             [sys.executable, "-m", "authz_service.cli", "serve", "--sandbox", "--parent", str(os.getpid())],
-            env={**os.environ, **environment, "AUTHZ_PORT": str(port), "AUTHZ_HOST": "127.0.0.1"},
+            env={**os.environ, **environment, **own},
             stdout=log,
             stderr=log,
             start_new_session=True,  # Ctrl-C is for us, who stop it in order
         )
     try:
         _wait_until_ready(process, port, start_seconds, log_file)
-        yield Served(base_url=f"http://127.0.0.1:{port}", process=process, log_file=log_file)
+        yield Served(
+            base_url=f"http://127.0.0.1:{port}",
+            metrics_url=address("127.0.0.1", metrics_port),
+            process=process,
+            log_file=log_file,
+        )
     finally:
         process.send_signal(signal.SIGTERM)
         try:
@@ -125,14 +140,42 @@ def free_port() -> int:
         return port
 
 
-def require_free_port(host: str, port: int) -> None:
+def another_free_port(taken: int) -> int:
+    """A free one that is not `taken`, which its owner may not have bound yet."""
+    while (port := free_port()) == taken:
+        pass
+    return port
+
+
+def require_free_ports(settings: Settings) -> None:
+    """Nobody listens yet where tills and Prometheus will ask; NotServedError otherwise."""
+    require_free_port(settings.host, settings.port)
+    if settings.metrics_port:
+        require_free_port(settings.metrics_host, settings.metrics_port, variable="AUTHZ_METRICS_PORT")
+
+
+def require_free_port(host: str, port: int, *, variable: str = "AUTHZ_PORT") -> None:
     """Nobody listens there yet; NotServedError otherwise."""
-    with socket.socket() as probe:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
         except OSError as error:
-            raise NotServedError(f"Port {port} of {host} is taken ({error.strerror}): set AUTHZ_PORT.") from error
+            raise NotServedError(f"Port {port} of {host} is taken ({error.strerror}): set {variable}.") from error
+
+
+@contextmanager
+def _metrics_served(settings: Settings) -> Iterator[None]:
+    with ExitStack() as stack:
+        if settings.metrics_port:
+            try:
+                stack.enter_context(metrics_served(settings.metrics_host, settings.metrics_port))
+            except OSError as error:
+                raise NotServedError(
+                    f"Port {settings.metrics_port} of {settings.metrics_host} cannot be had for metrics"
+                    f" ({error.strerror}): set AUTHZ_METRICS_HOST or AUTHZ_METRICS_PORT."
+                ) from error
+        yield
 
 
 def _count_together(directory: Path) -> None:

@@ -40,6 +40,9 @@ class Settings(BaseSettings):
     """Of the embedded servers and the sandbox's tills; a directory that is nobody else's."""
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=0, le=65535)
+    metrics_host: str = "127.0.0.1"
+    metrics_port: int = Field(default=9464, ge=0, le=65535)
+    """Where Prometheus scrapes `/metrics`, and nobody else comes; 0: nowhere."""
     workers: int = Field(default=1, ge=1, le=64)
     root_key: SecretStr = SecretStr(SANDBOX_ROOT_KEY)
     """From it the keys for card digests, request digests and personal fields are derived (HKDF)."""
@@ -160,6 +163,26 @@ class Settings(BaseSettings):
     event_retention_days: int = Field(default=30, ge=7)
     """Events and attempts are kept so long; a resend can go back no further. The books keep the facts themselves."""
 
+    # What is watched of the neighbours, of every programme and of the books.
+    health_seconds: float = Field(default=5.0, gt=0)
+    """How often each process asks Redis and PostgreSQL whether they are there, and looks at its pool."""
+    watch_seconds: float = Field(default=15.0, gt=0)
+    """How often one process looks at every programme, by indexes alone."""
+    watch_statement_timeout_ms: int = Field(default=2_000, ge=1)
+    """For one of these looks; what takes longer is not told, and counted as a failure."""
+    watch_look_back_seconds: float = Field(default=86_400.0, gt=0)
+    """Holds that ended so long ago are looked for; what is older, the books' checks and the sweeper find."""
+    watch_sums_seconds: float = Field(default=60.0, gt=0)
+    """How often sums are made for which all wallets or all open holds are read."""
+    watch_sums_share: float = Field(default=0.02, gt=0, le=1)
+    """They are made more rarely where they would take more than this part of the time: of ten million families."""
+    watch_sums_timeout_ms: int = Field(default=60_000, ge=1)
+    """For one of these sums."""
+    ledger_check_seconds: float = Field(default=300.0, gt=0)
+    """How often the same process checks what is new in the books."""
+    ledger_check_in_full_seconds: float = Field(default=86_400.0, gt=0)
+    """So often at most it checks all of the books: where none, or not the last check of all, was found in order."""
+
     # Redis: a hint, never a truth.
     redis_timeout_seconds: float = 0.03
     redis_connect_timeout_seconds: float = 0.2
@@ -179,6 +202,8 @@ class Settings(BaseSettings):
     due_changes_seconds: float = 30.0
     """So long one such round may have its connection; what it has not written by then, the next one does."""
     shutdown_seconds: float = 5.0
+    worker_silent_seconds: int = Field(default=30, ge=1)
+    """A worker that does not answer its supervisor for so long is replaced; on a busy machine a start takes ten."""
     worker_pause_seconds: float = 1.0
     """A worker that could not start because a neighbour was away waits so long before it is replaced."""
 
@@ -201,6 +226,8 @@ class Settings(BaseSettings):
         for shorter, longer, why in _SHORTER_FIRST:
             if not self._seconds(shorter) < self._seconds(longer):
                 raise ValueError(f"{shorter} must be less than {longer}: {why}")
+        if self.port and self.port == self.metrics_port:
+            raise ValueError("metrics_port must not be port: tills need not see what is counted")
         if not self.redecide_wait_seconds <= self.redecide_wait_limit_seconds:
             raise ValueError("redecide_wait_seconds must not be more than redecide_wait_limit_seconds: it is doubled")
         if not self.event_timeout_seconds + self.office_deadline_seconds < self.event_lease_seconds:

@@ -13,7 +13,6 @@ import structlog
 
 from authz_service.clock import Clock, monotonic_seconds
 from authz_service.database import OfficePool
-from authz_service.metrics import EXPIRED_UNWRITTEN
 from authz_service.registry import Principal
 from authz_service.requests import Expiry
 from authz_service.roll.due import apply_due
@@ -23,8 +22,8 @@ from authz_service.waiting import Asked, WaitingRoom
 
 log = structlog.get_logger()
 _DUE: Final = """
--- The first families with holds that are over, and all such holds; `$2` is how far an earlier sweep has come.
-SELECT programme_id, min(authorisation_id) AS authorisation_id, sum(count(*)) OVER () AS holds
+-- The first families with holds that are over; `$2` is how far an earlier sweep has come.
+SELECT programme_id, min(authorisation_id) AS authorisation_id
   FROM hold
  WHERE programme_id = $1 AND expires_at > $2 AND expires_at <= $3 AND held_rupiah > 0
  GROUP BY programme_id, beneficiary_id
@@ -62,7 +61,6 @@ class Sweeper:
         async with self.pool.lent() as connection:
             now = self.clock.at(await connection.fetchval("SELECT clock_timestamp()"))
             due = await connection.fetch(_DUE, programme_id, since, now, self.settings.sweep_families)
-        EXPIRED_UNWRITTEN.labels(programme_id).set(int(due[0]["holds"]) if due else 0)
         for start in range(0, len(due), self.settings.waiting_per_terminal):
             visits = [self._visit(row) for row in due[start : start + self.settings.waiting_per_terminal]]
             if any(

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from authz_service.answers import Answer
 from authz_service.clock import monotonic_seconds
-from authz_service.metrics import REPLAYS
+from authz_service.metrics import REPLAYS, STAGE_IDEMPOTENCY
 from authz_service.problems import InProgress, NotDecided, OutcomeUnknown, Overloaded, Problem, TooManyRequests
 from authz_service.registry import Principal
 from authz_service.requests import BalanceInquiry, Capture, Expiry, Purchase, Refund, Reversal, Void
@@ -98,7 +98,9 @@ class WaitingRoom:
             return await self._answer(asked)
         identity = (asked.principal.programme_id, asked.principal.terminal_id, asked.key_digest)
         while (first := self._answering.get(identity)) is not None:
-            await asyncio.wait({first.answer}, timeout=asked.deadline - monotonic_seconds())
+            began = monotonic_seconds()
+            await asyncio.wait({first.answer}, timeout=asked.deadline - began)
+            STAGE_IDEMPOTENCY.observe(monotonic_seconds() - began)
             if not first.answer.done():
                 raise InProgress("the first request with this key has no answer yet")
             if first.fingerprint == asked.fingerprint and _succeeded(first.answer):

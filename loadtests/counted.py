@@ -2,16 +2,18 @@
 
 import re
 from collections.abc import Collection
-from http.client import HTTPConnection
 from time import sleep
 from typing import Final
+from urllib.request import urlopen
 
 from authz_service.declines import APPROVED, DeclineReason
 
 Counted = dict[str, float]
 
-APPROVALS: Final = f'authz_decisions_total{{reason="{APPROVED}"}}'
-REFUSALS_OF_GOODS: Final = f'authz_decisions_total{{reason="{DeclineReason.CATEGORY_NOT_PERMITTED}"}}'
+APPROVALS: Final = f'authz_decisions_total{{outcome="approved",reason="{APPROVED}"}}'
+REFUSALS_OF_GOODS: Final = (
+    f'authz_decisions_total{{outcome="declined",reason="{DeclineReason.CATEGORY_NOT_PERMITTED}"}}'
+)
 CAPTURES: Final = 'authz_http_requests_total{call="capture",status="201"}'
 BALANCES: Final = 'authz_http_requests_total{call="balance_inquiry",status="200"}'
 REPLAYS: Final = "authz_replays_total"
@@ -24,22 +26,18 @@ _BATCHED: Final = "authz_batch_requests_sum"
 _BATCHES: Final = "authz_batch_requests_count"
 
 
-def counted(port: int) -> Counted:
+def counted(metrics_url: str) -> Counted:
     """Every sample by its name and labels, as they are written."""
-    connection = HTTPConnection("127.0.0.1", port, timeout=5)
-    try:
-        connection.request("GET", "/metrics")
-        return samples(connection.getresponse().read().decode())
-    finally:
-        connection.close()
+    with urlopen(metrics_url, timeout=5) as answer:  # noqa: S310  (our own service)
+        return samples(answer.read().decode())
 
 
-def settled(port: int) -> Counted:
+def settled(metrics_url: str) -> Counted:
     """The same, when nothing is under way any more: two readings in a row have counted the same answers."""
-    found = counted(port)
+    found = counted(metrics_url)
     for _ in range(MOST_READINGS):
         sleep(SETTLING_SECONDS)
-        before, found = found, counted(port)
+        before, found = found, counted(metrics_url)
         if _answered(before) == _answered(found):
             break
     return found

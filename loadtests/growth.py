@@ -226,10 +226,10 @@ def _sold(number: int, servers: Servers, books: Books, requests: Path, data_dir:
     port = free_port()
     with service_of(servers, url, port, data_dir) as service:
         as_fast_as_it_answers(requests.with_suffix(".warm"), port, connections=AT_CONNECTIONS, seconds=WARM_UP_SECONDS)
-        before, began_at = settled(port), asyncio.run(wal_position(url))
+        before, began_at = settled(service.metrics_url), asyncio.run(wal_position(url))
         shot = as_fast_as_it_answers(requests, port, connections=AT_CONNECTIONS, seconds=seconds)
         ended_at = asyncio.run(wal_position(url))
-        added = since(before, settled(port))
+        added = since(before, settled(service.metrics_url))
         processes = {"service": [service.process.pid], **servers_of(os.getpid())}
         memory = {name: memory_of(each) for name, each in processes.items()}
     fpi, fpi_bytes = asyncio.run(written_whole(servers.database_url, began_at, ended_at))

@@ -71,7 +71,7 @@ class Measuring:
         """`number` is the round's."""
         port = self.scene.empty_port if kind is EMPTY else self.scene.service_port
         requests, written = self._requests_file(kind, seconds)
-        before = counted(self.scene.service_port)
+        before = counted(self.scene.service.metrics_url)
         cost: dict[str, float] = {}
         with self._costing(cost):
             if per_second is None:
@@ -81,7 +81,7 @@ class Measuring:
                 )
             else:
                 shot = shots.at_a_rate(requests, port, connections=connections, seconds=seconds, per_second=per_second)
-        added = since(before, settled(self.scene.service_port))
+        added = since(before, settled(self.scene.service.metrics_url))
         if kind is not REPLAY and shot.requests > written * (2 if kind.captures else 1):
             raise ShotMissedError(f"{kind.name}: more was answered than the {written} requests that were written")
         return Measure(
@@ -118,12 +118,12 @@ class Measuring:
         """What `REPLAY` sends has its first answers."""
         self.replayed = self.directory / "replayed"
         write(REPLAY.requests(self.streets, REPLAYED), self.replayed)
-        before = counted(self.scene.service_port)
+        before = counted(self.scene.service.metrics_url)
         for _ in range(FIRST_SHOTS):
             shots.as_fast_as_it_answers(
                 self.replayed, self.scene.service_port, connections=connections, seconds=FIRST_SECONDS, wrk=self.wrk
             )
-            if since(before, counted(self.scene.service_port)).get(APPROVALS) == REPLAYED:
+            if since(before, counted(self.scene.service.metrics_url)).get(APPROVALS) == REPLAYED:
                 return
         raise ShotMissedError(f"not all of {REPLAYED} requests were answered in {FIRST_SHOTS * FIRST_SECONDS} seconds")
 
@@ -140,7 +140,7 @@ class Measuring:
         before = {name: cpu_seconds(pid) for name, pid in self.pids.items()}
         yield
         # What was under way when the shot ended is answered, and is counted with it.
-        settled(self.scene.service_port)
+        settled(self.scene.service.metrics_url)
         cost.update({name: cpu_seconds(pid) - before[name] for name, pid in self.pids.items()})
 
 

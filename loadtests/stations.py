@@ -14,7 +14,7 @@ STATIONS: Final = {
     LOOP: ("asyncio/", "uvloop/", "uvicorn/", "authz_service/main.py", "authz_service/api/whole.py"),
     "the door": (
         *("authz_service/api/pos.py", "authz_service/api/arrival.py", "authz_service/problems.py"),
-        "authz_service/metrics.py",
+        *("authz_service/metrics.py", "authz_service/metric_kinds.py"),
     ),
     "body and fingerprint": (
         *("authz_service/api/bodies.py", "authz_service/requests.py", "authz_service/keys.py", "pydantic/"),

@@ -46,12 +46,8 @@ class Instance:
         return [worker for worker in workers if worker != but]
 
     async def metrics(self, world: World) -> dict[str, float]:
-        """What whichever worker is asked says of all of them."""
-        async with world.http.get(f"{self.service.base_url}/metrics") as response:
-            assert response.status == 200
-            lines = (await response.text()).splitlines()
-        samples = [line.rpartition(" ") for line in lines if not line.startswith("#")]
-        return {name: float(value) for name, _, value in samples}
+        """What its one port says of all its workers."""
+        return await replace(world, metrics_url=self.service.metrics_url).metrics()
 
     @asynccontextmanager
     async def lines(self, world: World, each: int) -> AsyncIterator[list[World]]:

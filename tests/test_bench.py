@@ -206,7 +206,7 @@ def test_what_was_refused_is_told_by_status_over_all_calls() -> None:
     assert refused(counts) == {"503": 5}
 
 
-DECLINES = 'authz_decisions_total{reason="monthly_cap_exceeded"}'
+DECLINES = 'authz_decisions_total{outcome="declined",reason="monthly_cap_exceeded"}'
 
 
 @pytest.mark.parametrize(

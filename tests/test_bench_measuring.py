@@ -21,7 +21,7 @@ from loadtests.scene import Scene
 from tests.test_bench_driver import a_till
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="Linux says what a process costs")
-DECLINES = 'authz_decisions_total{reason="monthly_cap_exceeded"}'
+DECLINES = 'authz_decisions_total{outcome="declined",reason="monthly_cap_exceeded"}'
 AUTHORISED = 'authz_http_requests_total{call="authorise",status="201"}'
 
 
@@ -79,9 +79,8 @@ def measured(port: int, directory: Path, kind: Any) -> Measure:
         spread=tuple(map(a_till, range(4))),
         busy=tuple(map(a_till, range(4, 8))),
     )
-    scene = SimpleNamespace(
-        service=SimpleNamespace(process=this), empty=this, families=families, service_port=port, empty_port=port
-    )
+    service = SimpleNamespace(process=this, metrics_url=f"http://127.0.0.1:{port}/metrics")
+    scene = SimpleNamespace(service=service, empty=this, families=families, service_port=port, empty_port=port)
     measuring = Measuring(cast("Scene", scene), Streets.of(families, "run"), directory, None)
     return measuring.measure(kind, number=1, connections=4, seconds=0.1)
 

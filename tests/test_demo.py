@@ -14,7 +14,7 @@ from urllib.request import urlopen
 
 import pytest
 
-from authz_service.serving import free_port
+from authz_service.serving import another_free_port, free_port
 from authz_service.simulation.orders import read_orders
 from authz_service.simulation.statement import Statement
 
@@ -61,6 +61,11 @@ def test_the_demo_plays_the_quarter_serves_today_and_its_curl_gets_an_approval(t
         assert "****0002" in settling
         assert "000000000002" in (tmp_path / "demo" / "bank.csv").read_text()
         assert "Penjualan" in (tmp_path / "demo" / "shop.csv").read_text()
+        (metrics_url,) = re.findall(
+            r"^Metrics for Prometheus: (http://127\.0\.0\.1:\d+/metrics)$", report, re.MULTILINE
+        )
+        with urlopen(metrics_url, timeout=20) as answer:
+            assert 'authz_decisions_total{outcome="approved",reason="approved"} ' in answer.read().decode()
         with urlopen(f"http://127.0.0.1:{port}/docs", timeout=20) as answer:
             page = answer.read().decode()
         assert "swagger-ui" in page
@@ -100,7 +105,13 @@ def assert_the_bank_is_the_books(settled: str) -> None:
 def _demo(directory: Path, port: int) -> "subprocess.Popen[str]":
     return subprocess.Popen(
         [sys.executable, "-m", "authz_service.cli", "demo"],
-        env={**os.environ, "AUTHZ_DATA_DIR": str(directory), "AUTHZ_PORT": str(port), "PYTHONUNBUFFERED": "1"},
+        env={
+            **os.environ,
+            "AUTHZ_DATA_DIR": str(directory),
+            "AUTHZ_PORT": str(port),
+            "AUTHZ_METRICS_PORT": str(another_free_port(port)),
+            "PYTHONUNBUFFERED": "1",
+        },
         stdout=subprocess.PIPE,
         text=True,
     )

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from authz_service.events.backlog import waiting_deliveries
 from authz_service.events.endpoints import EndpointRefused, add_endpoint, disable, enable, rotate
 from authz_service.events.kinds import TYPES, NoticeResolved
 from authz_service.events.outbox import publish
@@ -159,19 +160,14 @@ async def test_what_waits_and_every_attempt_are_counted(world: World) -> None:
         await an_endpoint(world, receiver.url)
         await happened(world, "one")
         await happened(world, "two")
-        before = (await _metrics(world)).get('authz_event_attempts_total{outcome="refused"}', 0.0)
+        before = (await world.metrics())['authz_event_attempts_total{outcome="refused"}']
         await sender.round()
         await sender.round()
-    after = await _metrics(world)
+    after = await world.metrics()
     assert after['authz_event_attempts_total{outcome="refused"}'] == before + 2
-    assert after[f'authz_events_waiting{{programme="{PROGRAMME}"}}'] == 2
-    assert 0 < after[f'authz_events_waiting_seconds{{programme="{PROGRAMME}"}}'] < 60
-
-
-async def _metrics(world: World) -> dict[str, float]:
-    async with world.http.get(f"{world.base_url}/metrics") as response:
-        lines = (await response.text()).splitlines()
-    return {line.rpartition(" ")[0]: float(line.rpartition(" ")[2]) for line in lines if not line.startswith("#")}
+    waiting = await waiting_deliveries(world.database, SAMARINDA)
+    assert waiting.deliveries == 2
+    assert 0 < waiting.seconds < 60
 
 
 async def test_the_commands_of_the_readme_run_as_they_stand_there(world: World) -> None:

@@ -8,11 +8,6 @@ import pytest
 from tests.world import World, by_stan
 
 
-async def metrics(world: World) -> str:
-    async with world.http.get(world.base_url + "/metrics") as answer:
-        return await answer.text()
-
-
 @pytest.mark.parametrize("by_key", [True, False])
 async def test_a_reversal_before_its_original_leaves_a_tombstone(world: World, by_key: bool) -> None:
     body = world.a_purchase()
@@ -69,7 +64,7 @@ async def test_what_a_later_call_captured_stands(world: World) -> None:
     reply = await world.reverse(idempotency_key="k")
     assert (reply["status"], reply["undone"], reply["reversed_amount"]) == ("captured", False, 100000)
     assert await world.wallet() == (1750000, 0, 50000)
-    assert 'authz_alerts_total{kind="reversal_not_undone"}' in await metrics(world)
+    assert (await world.metrics())['authz_alerts_total{kind="reversal_not_undone"}'] >= 1
     assert (await world.sell(body, "k"))["code"] == "request_reversed"
     await world.books_balance()
 

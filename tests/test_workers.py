@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 from itertools import cycle
 from pathlib import Path
+from time import monotonic, time
 
 import aiohttp
 import asyncpg
@@ -15,12 +16,14 @@ import pytest
 from typer.testing import CliRunner
 
 from authz_service import cli
+from authz_service.database import WATCH_CONNECTIONS
 from authz_service.serving import NotServedError
 from authz_service.settings import Settings
+from authz_service.watching import LOCK
 from tests.conftest import Cluster, EnrolledTemplate, _database
 from tests.harm import Premises
-from tests.instances import WORKERS, Instances, instances, is_running
-from tests.world import Reply, World, answered
+from tests.instances import REPLACED_WITHIN_SECONDS, WORKERS, Instance, Instances, instances, is_running
+from tests.world import PROGRAMME, Reply, World, answered
 
 pytestmark = pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="Linux says who answers")
 
@@ -115,11 +118,11 @@ async def test_each_request_counts_once_whichever_worker_answers_and_whichever_i
         for line in lines:
             after = await instance.metrics(line)
             assert {name: after[name] - before.get(name, 0) for name in after if _is_of_tills(name, after, before)} == {
-                'authz_decisions_total{reason="approved"}': 6 * 5,
-                'authz_decisions_total{reason="package_cap_exceeded"}': 6 * 3,
+                'authz_decisions_total{outcome="approved",reason="approved"}': 6 * 5,
+                'authz_decisions_total{outcome="declined",reason="package_cap_exceeded"}': 6 * 3,
                 'authz_http_requests_total{call="authorise",status="201"}': 6 * 8,
                 'authz_http_requests_total{call="balance_inquiry",status="200"}': 6 * 2,
-                'authz_http_requests_total{call="unknown",status="404"}': 6,
+                'authz_http_requests_total{call="get_authorisation",status="404"}': 6,
             }
             assert after["authz_lanes_alive"] == WORKERS * Settings().lanes
         for line in other_lines:
@@ -154,6 +157,8 @@ async def test_an_instance_opens_no_more_connections_than_its_workers_may(two_in
         await storm
     assert {each["authz-hot"] for each in open_at_once} == {workers * settings.lanes}
     assert workers < max(each["authz-office"] for each in open_at_once) <= workers * settings.office_pool_size
+    # Of all workers of both instances one watches.
+    assert all(each.pop("authz-watch", 0) <= WATCH_CONNECTIONS for each in open_at_once)
     assert {name for each in open_at_once for name in each} == {"authz-hot", "authz-office"}
 
 
@@ -187,7 +192,7 @@ async def test_a_killed_worker_is_replaced_and_every_sale_gets_its_one_answer(on
                 again = await line.sell(body, key)
                 assert (again.status, again.raw) == (replies[key].status, replies[key].raw)
         watching.cancel()
-        said = [await instance.metrics(line) for line in lines]
+        said = [await instance.metrics(world) for _ in lines]
     assert counted == sorted(counted)
     # What the killed one had written and not counted yet: no till had more than one sale on its way.
     for each in said:
@@ -196,6 +201,33 @@ async def test_a_killed_worker_is_replaced_and_every_sale_gets_its_one_answer(on
         assert each["authz_lanes_alive"] == WORKERS * Settings().lanes
     assert (await world.counts())["authorisation"] == len(sales)
     await world.books_balance()
+
+
+async def test_when_the_worker_that_watches_is_killed_another_one_goes_on(premises: Premises) -> None:
+    """What it told is told once, by whichever worker, and goes on being told; of the processes one watches."""
+    holds = f'authz_holds_expiring{{programme="{PROGRAMME}"}}'
+
+    async def watched_since(instance: Instance, world: World, instant: float) -> dict[str, float]:
+        until = monotonic() + REPLACED_WITHIN_SECONDS
+        while (said := await instance.metrics(world))["authz_watch_timestamp_seconds"] < instant:
+            assert monotonic() < until, "nobody watches"
+            await asyncio.sleep(0.05)
+        return said
+
+    async with instances(premises, 1, watch_seconds=1.0) as they:
+        world, (instance,) = they.world, they.all
+        assert (await watched_since(instance, world, 1.0))[holds] == 0
+        await answered(world.authorise, key="held")
+        world.later(hours=23, minutes=30)
+        assert (await watched_since(instance, world, time() + 1.0))[holds] == 1
+        locks = await world.database.fetchval(
+            "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted AND objid = $1", LOCK[1]
+        )
+        assert locks == 1
+        for worker in instance.workers():
+            os.kill(worker, signal.SIGKILL)
+            await instance.replaced(worker)
+            assert (await watched_since(instance, world, time() + 1.0))[holds] == 1
 
 
 def decisions_in(said: dict[str, float]) -> float:
@@ -256,7 +288,12 @@ async def test_workers_end_with_their_supervisor(one_instance: Instances) -> Non
 def test_the_number_of_workers_can_be_typed(premises: Premises, monkeypatch: pytest.MonkeyPatch) -> None:
     served: list[int] = []
     monkeypatch.setattr(cli, "serve", lambda settings: served.append(settings.workers))
-    environment = {"DATABASE_URL": premises.database_url, "REDIS_URL": premises.redis_url, "AUTHZ_PORT": "0"}
+    environment = {
+        "DATABASE_URL": premises.database_url,
+        "REDIS_URL": premises.redis_url,
+        "AUTHZ_PORT": "0",
+        "AUTHZ_METRICS_PORT": "0",
+    }
     for words in (["--workers", "3"], []):
         result = CliRunner().invoke(cli.app, ["serve", "--sandbox", *words], env={**environment, "AUTHZ_WORKERS": "2"})
         assert result.exit_code == 0, result.output
@@ -266,12 +303,17 @@ def test_the_number_of_workers_can_be_typed(premises: Premises, monkeypatch: pyt
 def test_more_workers_than_postgresql_has_connections_for_are_refused(
     premises: Premises, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of 200 connections three are kept for others, and a worker may open six: 32 have room, 33 have none."""
+    """Of 200 connections three are kept for others, a worker may open six and who watches three: 32 have room."""
     served: list[int] = []
     monkeypatch.setattr(cli, "serve", lambda settings: served.append(settings.workers))
-    environment = {"DATABASE_URL": premises.database_url, "REDIS_URL": premises.redis_url, "AUTHZ_PORT": "0"}
+    environment = {
+        "DATABASE_URL": premises.database_url,
+        "REDIS_URL": premises.redis_url,
+        "AUTHZ_PORT": "0",
+        "AUTHZ_METRICS_PORT": "0",
+    }
     for workers, code in ((32, 0), (33, 1)):
         result = CliRunner().invoke(cli.app, ["serve", "--sandbox", "--workers", str(workers)], env=environment)
         assert result.exit_code == code, result.output
-    assert "PostgreSQL takes 197 connections and 33 workers may open 198" in " ".join(result.output.split())
+    assert "PostgreSQL takes 197 connections and 33 workers may open 201" in " ".join(result.output.split())
     assert served == [32]

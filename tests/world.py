@@ -24,8 +24,9 @@ from authz_service.clock import ShiftedClock
 from authz_service.enrolment.sandbox import SandboxCard, SandboxTerminal, SandboxTills
 from authz_service.ledger.audit import check
 from authz_service.main import Service
+from authz_service.metrics_port import address, metrics_served
 from authz_service.problems import SYSTEM_FAULT_MESSAGE
-from authz_service.serving import HTTP
+from authz_service.serving import HTTP, free_port
 from authz_service.settings import Settings
 from authz_service.vouching import vouch
 
@@ -104,7 +105,19 @@ class World:
     settings: Settings
     service: Service | None = None
     """Where it runs in this process."""
+    metrics_url: str = ""
     _numbers: "count[int]" = field(default_factory=lambda: count(1))
+
+    async def scraped(self) -> str:
+        """What Prometheus would get."""
+        async with self.http.get(self.metrics_url) as response:
+            assert response.status == 200
+            return await response.text()
+
+    async def metrics(self) -> dict[str, float]:
+        """Every sample by its name and labels, as they are written."""
+        lines = (line for line in (await self.scraped()).splitlines() if line and not line.startswith("#"))
+        return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines)}
 
     @property
     def till(self) -> SandboxTerminal:
@@ -266,6 +279,8 @@ async def running(
             "clock_offset_file": directory / "clock",
             "sweep_seconds": 3600.0,
             "event_seconds": 3600.0,
+            "watch_seconds": 3600.0,
+            "ledger_check_seconds": 3600.0,
             **settings,
         }
     )
@@ -278,8 +293,9 @@ async def running(
     port = server.servers[0].sockets[0].getsockname()[1]
     database = await asyncpg.connect(database_url)
     try:
-        async with aiohttp.ClientSession() as http:
-            yield World(f"http://127.0.0.1:{port}", http, database, clock, tills, chosen, service)
+        with metrics_served("127.0.0.1", 0) as metrics_url:
+            async with aiohttp.ClientSession() as http:
+                yield World(f"http://127.0.0.1:{port}", http, database, clock, tills, chosen, service, metrics_url)
     finally:
         await database.close()
         server.should_exit = True
@@ -290,8 +306,10 @@ _CHILD = """
 import socket, sys, uvicorn
 from authz_service.serving import HTTP
 from authz_service.main import create_app
+from authz_service.metrics_port import metrics_served
 config = uvicorn.Config(create_app(), access_log=False, ws="none", http=HTTP)
-uvicorn.Server(config).run(sockets=[socket.socket(fileno=int(sys.argv[1]))])
+with metrics_served("127.0.0.1", int(sys.argv[2])):
+    uvicorn.Server(config).run(sockets=[socket.socket(fileno=int(sys.argv[1]))])
 """
 
 
@@ -303,18 +321,21 @@ class Child:
     environment: dict[str, str]
     log: Path
     process: "subprocess.Popen[bytes]"
+    metrics_port: int
 
     @staticmethod
-    def born(listening: socket.socket, environment: dict[str, str], log: Path) -> "subprocess.Popen[bytes]":
+    def born(
+        listening: socket.socket, environment: dict[str, str], log: Path, metrics_port: int
+    ) -> "subprocess.Popen[bytes]":
         with log.open("ab") as file:
-            command = [sys.executable, "-c", _CHILD, str(listening.fileno())]
+            command = [sys.executable, "-c", _CHILD, str(listening.fileno()), str(metrics_port)]
             return subprocess.Popen(command, env=environment, pass_fds=[listening.fileno()], stdout=file, stderr=file)
 
     def kill_and_restart(self) -> None:
         """SIGKILL; callers of the new one wait at the same socket until it answers."""
         self.process.kill()
         self.process.wait()
-        self.process = self.born(self.listening, self.environment, self.log)
+        self.process = self.born(self.listening, self.environment, self.log, self.metrics_port)
 
 
 @asynccontextmanager
@@ -331,12 +352,15 @@ async def running_child(
     }
     environment, log = {**os.environ, **addresses}, directory / "child.log"
     with socket.create_server(("127.0.0.1", 0), backlog=512) as listening:
-        child = Child(listening, environment, log, Child.born(listening, environment, log))
+        metrics_port = free_port()
+        born = Child.born(listening, environment, log, metrics_port)
+        child = Child(listening, environment, log, born, metrics_port)
         database = await asyncpg.connect(database_url)
         try:
             async with aiohttp.ClientSession() as http:
                 base_url = f"http://127.0.0.1:{listening.getsockname()[1]}"
-                yield World(base_url, http, database, clock, tills, Settings()), child
+                metrics_url = address("127.0.0.1", metrics_port)
+                yield World(base_url, http, database, clock, tills, Settings(), metrics_url=metrics_url), child
         finally:
             await database.close()
             child.process.terminate()

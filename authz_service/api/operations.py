@@ -1,11 +1,8 @@
-"""What the machinery asks: is it alive, is it ready, what has it counted."""
+"""What the machinery asks: is it alive, is it ready. What it has counted, `metrics_port.py` says elsewhere."""
 
-import os
 from collections.abc import Awaitable, Callable
 
 from fastapi import APIRouter, Response
-
-from authz_service.metrics import exposition
 
 Ready = Callable[[], Awaitable[bool]]
 
@@ -24,10 +21,5 @@ def operations(is_ready: Ready) -> APIRouter:
             return {"status": "ready"}
         response.status_code = 503
         return {"status": "not_ready"}
-
-    @router.get("/metrics", response_class=Response)
-    def metrics() -> Response:
-        multiprocess = "PROMETHEUS_MULTIPROC_DIR" in os.environ
-        return Response(exposition(multiprocess=multiprocess), media_type="text/plain; version=0.0.4; charset=utf-8")
 
     return router

@@ -94,17 +94,18 @@ class PosDoor:
         arrived = head_of(scope, self.new_request_id())
         if _is_of_the_back_office(arrived):
             return await self.inner(scope, receive, send)
-        name = "unknown"
         try:
             name, answer, headers = await self._route(arrived, receive)
         except Problem as problem:
-            answer, headers = problem_answer(problem, arrived.request_id)
+            name, (answer, headers) = _name_of(arrived), problem_answer(problem, arrived.request_id)
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as fault:
             log.warning("read_failed", request_id=arrived.request_id, error=type(fault).__name__)
-            answer, headers = problem_answer(NotDecided("the books cannot be read now"), arrived.request_id)
+            unread = NotDecided("the books cannot be read now")
+            name, (answer, headers) = _name_of(arrived), problem_answer(unread, arrived.request_id)
         except Exception:
             log.exception("request_failed", request_id=arrived.request_id)
-            answer, headers = problem_answer(InternalError("an error of ours; operators were told"), arrived.request_id)
+            broken = InternalError("an error of ours; operators were told")
+            name, (answer, headers) = _name_of(arrived), problem_answer(broken, arrived.request_id)
         count_answer(name, answer.status, monotonic_seconds() - arrived.since)
         await _send(send, answer, headers, arrived)
 
@@ -210,6 +211,25 @@ class PosDoor:
     def _time_left(self, arrived: Arrived) -> float:
         """Of a read, which is whole with its head."""
         return arrived.since + self.settings.deadline_seconds - monotonic_seconds()
+
+
+def _name_of(arrived: Arrived) -> str:
+    """The call that was refused, as it is counted: what nobody knows has one name for all."""
+    match arrived.method, arrived.parts:
+        case "POST", ("authorizations",):
+            return AUTHORISE.name
+        case "POST", ("authorizations", _, call) if call in LATER_CALLS:
+            return LATER_CALLS[call].name
+        case "POST", ("reversals",):
+            return REVERSE.name
+        case "POST", ("balance-inquiries",):
+            return BALANCE.name
+        case "GET", ("authorizations", _):
+            return "get_authorisation"
+        case "GET", ("catalogue",):
+            return "catalogue"
+        case _:
+            return "unknown"
 
 
 def _is_of_the_back_office(arrived: Arrived) -> bool:

@@ -3,18 +3,20 @@
 import asyncio
 import sys
 from collections.abc import Sequence
-from datetime import datetime, timedelta
-from typing import Annotated
+from datetime import datetime
+from typing import Annotated, assert_never
 
 import asyncpg
 import typer
 
 from authz_service.clock import clock_from
-from authz_service.commands.place import console, now_of, office, refusals, servers
+from authz_service.commands.place import console, office, refusals, servers
 from authz_service.enrolment.edition import EnrolmentRefused
-from authz_service.ledger.audit import Finding, RecentFindings, check, check_since, render
-from authz_service.ledger.checkpoints import Checkpoint, keep, last_clean, last_in_full, settled_at
+from authz_service.ledger.audit import Finding, render
+from authz_service.ledger.checking import Kept, check_and_keep
+from authz_service.ledger.checkpoints import last_clean, last_in_full
 from authz_service.ledger.invariants import INVARIANTS
+from authz_service.ledger.recent import Recent
 from authz_service.settings import Settings
 from authz_service.vocabulary import several
 
@@ -56,43 +58,35 @@ async def _checked(
     connection: "asyncpg.Connection[asyncpg.Record]", settings: Settings, programme_id: str, *, since_last: bool
 ) -> Sequence[Finding]:
     """The findings have been shown, and how far they reach is kept for the next check."""
-    # Before the snapshot: what the snapshot does not show has ids of a later time than this.
-    settled = await settled_at(connection)
-    now = await now_of(connection, settings)
     last = await last_clean(connection, programme_id) if since_last else None
-    if last is None:
-        if since_last:
-            _say("No check of all has found these books in order, or the last one did not: all of them are checked.")
-        findings = await check(connection, programme_id, now=now)
-        render(findings, console)
-    else:
-        recent = await check_since(connection, programme_id, now=now, since=last.checked_until)
-        findings = recent.findings
-        render(findings, console)
-        _say_how_far(recent, await last_in_full(connection, programme_id))
-    if settled is None:
-        _say("Where this check ended is not kept: others' transactions may be open, and this role may not see them.")
-        return findings
-    until = clock_from(settings.clock_offset_file).at(settled) - timedelta(seconds=settings.audit_margin_seconds)
-    checkpoint = Checkpoint(
-        checked_at=now,
-        checked_from=None if last is None else last.checked_until,
-        checked_until=min(until, now),
-        violations=sum(finding.violations for finding in findings),
-    )
-    if not await keep(connection, programme_id, checkpoint):
-        _say("Where this check ended is not kept: this role, or this server, only reads.")
-    return findings
+    if since_last and last is None:
+        _say("No check of all has found these books in order, or the last one did not: all of them are checked.")
+    clock = clock_from(settings.clock_offset_file)
+    checked = await check_and_keep(connection, settings, programme_id, clock, last)
+    render(checked.findings, console)
+    if checked.recent is not None:
+        _say_how_far(checked.findings, checked.recent, await last_in_full(connection, programme_id))
+    match checked.kept:
+        case Kept.YES:
+            pass
+        case Kept.HIDDEN:
+            _say(
+                "Where this check ended is not kept: others' transactions may be open, and this role may not see them."
+            )
+        case Kept.READ_ONLY:
+            _say("Where this check ended is not kept: this role, or this server, only reads.")
+        case unreachable:
+            assert_never(unreachable)
+    return checked.findings
 
 
-def _say_how_far(checked: RecentFindings, in_full: datetime | None) -> None:
-    recent = checked.recent
+def _say_how_far(findings: Sequence[Finding], recent: Recent, in_full: datetime | None) -> None:
     _say(
         f"Checked: {several(len(recent.families), 'family', 'families')} touched since"
         f" {recent.since:%Y-%m-%d %H:%M:%S} UTC, with all their past:"
         f" {several(len(recent.authorisations), 'authorisation')}."
     )
-    unasked = len(INVARIANTS) - len(checked.findings)
+    unasked = len(INVARIANTS) - len(findings)
     before = "was never done" if in_full is None else f"was last in order at {in_full:%Y-%m-%d %H:%M:%S} UTC"
     _say(
         f"Not checked: {several(unasked, 'invariant')} of the whole programme, and families that did nothing since,"

@@ -29,7 +29,7 @@ from authz_service.enrolment.progress import enrolment_progress
 from authz_service.enrolment.sandbox import SandboxTills
 from authz_service.keys import Keys
 from authz_service.ledger.audit import check, render
-from authz_service.serving import Served, free_port, require_free_port, served
+from authz_service.serving import Served, free_port, require_free_ports, served
 from authz_service.settings import Settings
 from authz_service.simulation.misbehaviour import behaviour_of
 from authz_service.simulation.orders import Deposit
@@ -50,7 +50,7 @@ LOOK_SECONDS: Final = 0.5
 def show(settings: Settings, console: Console, *, seed: int, serve_afterwards: bool, manners: Manners) -> None:
     """The quarter of 2024 has been played, closed and checked; then today's programme is served until Ctrl-C."""
     if serve_afterwards:
-        require_free_port("127.0.0.1", settings.port)
+        require_free_ports(settings.model_copy(update={"host": "127.0.0.1", "metrics_host": "127.0.0.1"}))
     directory = settings.data_dir / "demo"
     with embedded_servers(directory) as servers:
         database_url = asyncio.run(_fresh_database(servers.database_url))
@@ -119,9 +119,11 @@ class _Stage:
         today = now.astimezone(WITA).date()
         done = await self._enrolled(TODAY, at=now, starts_on=today.replace(day=1), ends_on=today + TODAY_LASTS)
         await self._last_cut_off_is_over(done.tills.programme_id)
-        with self._served(self.settings.port, {}) as service:
+        with self._served(self.settings.port, {"AUTHZ_METRICS_PORT": str(self.settings.metrics_port)}) as service:
             base_url = service.base_url
             self.console.print(f"\nServing [bold]{TODAY}[/] on {base_url}, docs on {base_url}/docs, Ctrl-C ends it.")
+            if self.settings.metrics_port:
+                self.console.print(f"Metrics for Prometheus: {service.metrics_url}", highlight=False)
             self.console.print("A purchase to paste into another terminal:\n")
             print(a_purchase(base_url, done.tills, now), flush=True)  # noqa: T201  (not wrapped: it is to be pasted)
             while True:

@@ -18,21 +18,11 @@ from authz_service.events.schedule import Outcome
 from authz_service.events.sending import open_session, send
 from authz_service.events.signature import signed_headers
 from authz_service.keys import Keys
-from authz_service.metrics import ALERTS, EVENT_ATTEMPTS, EVENTS_WAITING, EVENTS_WAITING_SECONDS
+from authz_service.metrics import ALERTS, EVENT_ATTEMPTS
 from authz_service.settings import Settings
 from authz_service.vocabulary import Chance, ProgrammeId
 
 log = structlog.get_logger()
-_WAITING: Final = """
--- What is due or will be, at endpoints that are enabled, and since when the oldest of it is known.
-SELECT n.programme_id, count(d.number) AS deliveries,
-       coalesce(extract(epoch FROM clock_timestamp() - min(e.recorded_at)), 0)::float8 AS seconds
-  FROM event_endpoint n
-  LEFT JOIN event_delivery d ON d.programme_id = n.programme_id AND d.endpoint_id = n.endpoint_id
-                            AND d.state = 'pending' AND n.disabled_at IS NULL
-  LEFT JOIN event e ON e.programme_id = d.programme_id AND e.number = d.number
- GROUP BY n.programme_id
-"""
 _TOKEN_BYTES: Final = 8
 _CHANCE_BYTES: Final = 2
 
@@ -48,7 +38,7 @@ class Dispatcher:
     chance: Chance
     _sending: "dict[asyncio.Task[None], Claimed]" = field(default_factory=dict)
     _stops: bool = False
-    _looked_at: float = float("-inf")
+    _removed_at: float = float("-inf")
 
     async def dispatch_for_ever(self) -> None:
         """Until it is cancelled. Attempts that are under way then have `shutdown_seconds` to end and be kept."""
@@ -68,7 +58,7 @@ class Dispatcher:
         """Committed events are numbered, and endpoints that have something due are being sent to."""
         await self._guarded("events_not_numbered", self._number())
         await self._guarded("events_not_claimed", self._claim(session))
-        await self._guarded("events_not_looked_at", self._look())
+        await self._guarded("old_events_not_removed", self._remove())
 
     async def all_sent(self) -> None:
         """Nothing that this process has claimed is under way any more."""
@@ -131,15 +121,11 @@ class Dispatcher:
         except Exception as fault:  # noqa: BLE001  (this loop must outlive whatever goes wrong in one round)
             log.warning(otherwise, error=type(fault).__name__)
 
-    async def _look(self) -> None:
-        """As often as the sweeper looks: how much waits, and what is old goes."""
-        if monotonic_seconds() - self._looked_at < self.settings.sweep_seconds:
+    async def _remove(self) -> None:
+        """As often as the sweeper looks, what is old goes."""
+        if monotonic_seconds() - self._removed_at < self.settings.sweep_seconds:
             return
-        self._looked_at = monotonic_seconds()
-        async with self.pool.lent() as connection:
-            for row in await connection.fetch(_WAITING):
-                EVENTS_WAITING.labels(row["programme_id"]).set(row["deliveries"])
-                EVENTS_WAITING_SECONDS.labels(row["programme_id"]).set(row["seconds"])
+        self._removed_at = monotonic_seconds()
         async with self.pool.lent() as connection:
             age, limit = timedelta(days=self.settings.event_retention_days), self.settings.events_in_a_round
             await remove_old(connection, older_than=age, limit=limit)

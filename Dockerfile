@@ -23,5 +23,5 @@ ENV PATH=/opt/authz/bin:$PATH PYTHONUNBUFFERED=1 AUTHZ_HOST=0.0.0.0 AUTHZ_DATA_D
 USER authz
 EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=3s --start-period=20s --retries=3 CMD \
-    ["python", "-c", "import os; from urllib.request import urlopen; urlopen(f'http://127.0.0.1:{os.environ.get(\"AUTHZ_PORT\", 8000)}/health/ready', timeout=2)"]
+    ["python", "-c", "import os; from urllib.request import urlopen; urlopen(f'http://127.0.0.1:{os.environ.get(\"AUTHZ_PORT\", 8000)}/readyz', timeout=2)"]
 CMD ["authz", "serve"]

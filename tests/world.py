@@ -266,6 +266,7 @@ async def running(
             "clock_offset_file": directory / "clock",
             "sweep_seconds": 3600.0,
             "event_seconds": 3600.0,
+            "ready_cache_seconds": 0.0,
             **settings,
         }
     )
@@ -288,10 +289,12 @@ async def running(
 
 _CHILD = """
 import socket, sys, uvicorn
-from authz_service.serving import HTTP
+from authz_service.draining import Server
 from authz_service.main import create_app
-config = uvicorn.Config(create_app(), access_log=False, ws="none", http=HTTP)
-uvicorn.Server(config).run(sockets=[socket.socket(fileno=int(sys.argv[1]))])
+from authz_service.serving import uvicorn_options
+from authz_service.settings import settings_from_environment
+config = uvicorn.Config(create_app(), **uvicorn_options(settings_from_environment()))
+Server(config, settings_from_environment()).run(sockets=[socket.socket(fileno=int(sys.argv[1]))])
 """
 
 
@@ -324,6 +327,7 @@ async def running_child(
     """The service in a child process, at A_MORNING; what it logs is in `directory`."""
     clock = ShiftedClock.create(directory / "clock", A_MORNING)
     addresses = {
+        "AUTHZ_DRAIN_SECONDS": "0",
         **{f"AUTHZ_{name.upper()}": str(value) for name, value in settings.items()},
         "DATABASE_URL": database_url,
         "REDIS_URL": redis_url,

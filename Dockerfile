@@ -27,5 +27,5 @@ USER authz
 # The tills', and what Prometheus scrapes; publish the second to no other network.
 EXPOSE 8000 9464
 HEALTHCHECK --interval=10s --timeout=3s --start-period=20s --retries=3 CMD \
-    ["python", "-c", "import os; from urllib.request import urlopen; urlopen(f'http://127.0.0.1:{os.environ.get(\"AUTHZ_PORT\", 8000)}/health/ready', timeout=2)"]
+    ["python", "-c", "import os; from urllib.request import urlopen; urlopen(f'http://127.0.0.1:{os.environ.get(\"AUTHZ_PORT\", 8000)}/readyz', timeout=2)"]
 CMD ["authz", "serve"]

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Final
 import typer
 from typer.core import TyperGroup
 
+from authz_service import logs
 from authz_service.clock import SystemClock
 from authz_service.commands.bank import bank, inbox
 from authz_service.commands.cap import cap
@@ -15,7 +16,7 @@ from authz_service.commands.events import events
 from authz_service.commands.family import family
 from authz_service.commands.keys import keys, operators
 from authz_service.commands.ledger import ledger
-from authz_service.commands.place import console, office, refusals, servers, settings_given, url_of
+from authz_service.commands.place import console, office, refusals, refusals_in_the_log, servers, settings_given, url_of
 from authz_service.commands.programme import programme
 from authz_service.commands.reconcile import exceptions, reconcile_command
 from authz_service.commands.settlement import settlement
@@ -73,7 +74,8 @@ def serve_command(
     and REDIS_URL or with embedded servers."""
     if parent:
         end_with(parent)
-    with refusals(), servers(sandbox=sandbox, joins=False) as settings:
+    logs.configure()
+    with refusals_in_the_log(), servers(sandbox=sandbox, joins=False) as settings:
         require_free_ports(settings)
         served = settings if workers is None else settings.model_copy(update={"workers": workers})
         asyncio.run(_usable(served))

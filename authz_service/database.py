@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, ClassVar, Final, TypeAlias
 
 import asyncpg
 
@@ -52,6 +52,8 @@ _MIGRATION_WAIT: Final = "60s"
 
 class DatabaseUnusable(Exception):  # noqa: N818 - it says what is so, as declines do
     """The database cannot be worked with; the message is one sentence for the operator and names no secret."""
+
+    may_be_logged: ClassVar[bool] = True
 
 
 async def connect_hot(settings: Settings, url: str) -> "asyncpg.Connection[asyncpg.Record]":

@@ -161,9 +161,7 @@ class Lane:
         """Halves the batch until the one that cannot be decided stands alone, and only it is refused."""
         LANE_FAULTS.labels("guilty").inc()
         if len(todo) == 1:
-            log.error(
-                "request_cannot_be_decided", request_id=todo[0].request_id, error=type(fault).__name__, exc_info=fault
-            )
+            log.error("request_cannot_be_decided", **todo[0].names.said, error=type(fault).__name__, exc_info=fault)
             _refuse(todo, "this request cannot be decided; operators were told")
             return []
         return [again for half in _halves(todo) for again in await self._attempt(batch, half)]
@@ -264,7 +262,7 @@ class Lane:
         if given.alert is not None:
             ALERTS.labels(given.alert).inc()
             who = given.asked.principal
-            log.warning(given.alert, merchant=who.merchant_id, terminal=who.terminal_id, request=given.asked.request_id)
+            log.warning(given.alert, merchant=who.merchant_id, terminal=who.terminal_id, **given.asked.names.said)
         return True
 
     # Redis

@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
-from itertools import count
 from multiprocessing import parent_process
 from pathlib import Path
 from time import sleep
@@ -25,26 +24,30 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from authz_service import __version__, logs
 from authz_service.api import backoffice, bank
+from authz_service.api.arrival import head_of
 from authz_service.api.documentation import documented
+from authz_service.api.identified import Identified
 from authz_service.api.office import Office
 from authz_service.api.operations import operations
 from authz_service.api.pos import PosDoor
 from authz_service.api.rates import Rate
 from authz_service.bank.follower import Follower
 from authz_service.bank.security import SecurityLog
-from authz_service.clock import ChanceInPortions, Clock, clock_from, monotonic_seconds
+from authz_service.clock import ChanceInPortions, Clock, clock_from
 from authz_service.database import DatabaseUnusable, OfficePool, connect_hot, open_office_pool, require_schema
 from authz_service.events.dispatcher import Dispatcher
 from authz_service.exposition import METRICS_VARIABLE
-from authz_service.health import Pulse
+from authz_service.health import Health, Readiness, Status
 from authz_service.idempotency import Hint
 from authz_service.keys import Keys
 from authz_service.lanes import Lane
 from authz_service.problems import MethodNotAllowed, NoSuchAddress, Problem
+from authz_service.pulse import Pulse
 from authz_service.registry import Registry
 from authz_service.settings import Settings, settings_from_environment
 from authz_service.settlement.scheduler import Scheduler
 from authz_service.sweeping import Sweeper
+from authz_service.tracing import new_request_id
 from authz_service.waiting import WaitingRoom
 from authz_service.watching import Watcher
 
@@ -70,23 +73,8 @@ class Running:
 
     pool: OfficePool
     lanes: list[Lane]
-    tasks: list["asyncio.Task[None]"]
+    health: Health
     door: PosDoor
-    limit_seconds: float
-
-    async def is_ready(self) -> bool:
-        """Every task lives, every lane has its connection, and the database answers."""
-        if any(task.done() for task in self.tasks):
-            return False
-        until = monotonic_seconds() + self.limit_seconds
-        try:
-            async with asyncio.timeout(self.limit_seconds):
-                for lane in self.lanes:
-                    await lane.connected()
-            async with self.pool.lent(until - monotonic_seconds()) as connection:
-                return bool(await connection.fetchval("SELECT true"))
-        except (DatabaseUnusable, asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
-            return False
 
 
 class Service:
@@ -95,22 +83,33 @@ class Service:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._running: Running | None = None
+        self._is_draining = False
         self._framework = _framework(self)
+        self._inner = Identified(self._framework, new_request_id)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        app: ASGIApp = self._running.door if self._running is not None else self._framework
+        app: ASGIApp = self._running.door if self._running is not None else self._inner
         await app(scope, receive, send)
 
-    async def is_ready(self) -> bool:
-        return self._running is not None and await self._running.is_ready()
+    def drain(self) -> None:
+        """Told to stop: requests are answered as before, and whoever asks hears that it is not ready."""
+        self._is_draining = True
+
+    async def readiness(self) -> Readiness:
+        if self._is_draining:
+            return Readiness(status=Status.DRAINING)
+        if self._running is None:
+            return Readiness(status=Status.STARTING)
+        return await self._running.health.readiness()
 
     @asynccontextmanager
     async def lifespan(self, _: FastAPI) -> AsyncIterator[None]:
         """Open in the order of need, closed in reverse."""
-        logs.configure()
+        logs.configure(self._settings.log_level)
+        asyncio.get_running_loop().set_exception_handler(logs.in_a_loop)
         async with AsyncExitStack() as stack:
             try:
-                self._running = await _start(self._settings, self._framework, stack)
+                self._running = await _start(self._settings, self._framework, self._inner, stack)
             except Exception as error:
                 _let_the_supervisor_try_again(error, self._settings.worker_pause_seconds)
                 raise
@@ -144,7 +143,7 @@ def _let_the_supervisor_try_again(error: Exception, pause_seconds: float) -> Non
     os._exit(1)
 
 
-async def _start(settings: Settings, framework: FastAPI, stack: AsyncExitStack) -> Running:
+async def _start(settings: Settings, framework: FastAPI, inner: ASGIApp, stack: AsyncExitStack) -> Running:
     if settings.database_url is None or settings.redis_url is None:
         raise RuntimeError("DATABASE_URL and REDIS_URL are needed; `authz serve` starts embedded servers without them")
     url = settings.database_url.get_secret_value()
@@ -163,7 +162,7 @@ async def _start(settings: Settings, framework: FastAPI, stack: AsyncExitStack) 
     lanes = [_lane(settings, room, registry, hint, clock, url) for _ in range(settings.lanes)]
     for lane in lanes:
         await lane.connected()
-    tasks = [asyncio.create_task(lane.serve()) for lane in lanes]
+    deciding = [asyncio.create_task(lane.serve()) for lane in lanes]
     sweeper = Sweeper(settings=settings, room=room, pool=pool, clock=clock, chance=os.urandom)
     scheduler = Scheduler(settings=settings, pool=pool, clock=clock, chance=os.urandom)
     news = asyncio.Event()
@@ -171,13 +170,18 @@ async def _start(settings: Settings, framework: FastAPI, stack: AsyncExitStack) 
     dispatcher = Dispatcher(settings=settings, pool=pool, keys=keys, clock=clock, chance=os.urandom)
     watcher = Watcher(settings=settings, url=url, pool=pool, clock=clock)
     pulse = Pulse(settings=settings, hint=hint, pool=pool)
-    helpers = [
-        *(hint.tell_for_ever(), registry.follow(), sweeper.sweep_for_ever()),
-        *(scheduler.settle_for_ever(), follower.follow_for_ever(), dispatcher.dispatch_for_ever()),
-        *(watcher.watch_for_ever(), watcher.sum_for_ever(), watcher.check_for_ever(), pulse.beat_for_ever()),
+    needed = [asyncio.create_task(each) for each in (hint.tell_for_ever(), registry.follow())]
+    background = [
+        asyncio.create_task(each)
+        for each in (
+            *(sweeper.sweep_for_ever(), scheduler.settle_for_ever()),
+            *(follower.follow_for_ever(), dispatcher.dispatch_for_ever()),
+            *(watcher.watch_for_ever(), watcher.sum_for_ever(), watcher.check_for_ever(), pulse.beat_for_ever()),
+        )
     ]
-    tasks += map(asyncio.create_task, helpers)
-    stack.push_async_callback(_stop, tasks)
+    # What begins work of its own ends first, then the lanes, and last what they need.
+    for tasks in (needed, deciding, background):
+        stack.push_async_callback(_stop, tasks)
     framework.state.office = Office(
         settings=settings,
         keys=keys,
@@ -185,24 +189,25 @@ async def _start(settings: Settings, framework: FastAPI, stack: AsyncExitStack) 
         pool=pool,
         clock=clock,
         chance=os.urandom,
-        new_request_id=_new_request_id,
+        new_request_id=new_request_id,
         security=SecurityLog(settings=settings, pool=pool, clock=clock, chance=os.urandom),
         inbox_has_news=news,
         bank_addresses=_rate(settings, settings.bank_address_requests_per_second),
         bank_partners=_rate(settings, settings.bank_partner_requests_per_second),
     )
     door = PosDoor(
-        inner=framework,
+        inner=inner,
         settings=settings,
         keys=keys,
         registry=registry,
         room=room,
         pool=pool,
         clock=clock,
-        new_request_id=_new_request_id,
+        new_request_id=new_request_id,
     )
     log.info("service_started", version=__version__, programmes=registry.programmes, lanes=len(lanes))
-    return Running(pool=pool, lanes=lanes, tasks=tasks, door=door, limit_seconds=settings.ready_timeout_seconds)
+    health = Health(settings=settings, pool=pool, lanes=lanes, tasks=[*deciding, *needed, *background], hint=hint)
+    return Running(pool=pool, lanes=lanes, health=health, door=door)
 
 
 def _rate(settings: Settings, per_second: float) -> Rate:
@@ -229,7 +234,7 @@ def _framework(service: Service) -> FastAPI:
         lifespan=service.lifespan,
         redirect_slashes=False,
     )
-    app.include_router(operations(service.is_ready))
+    app.include_router(operations(service.readiness))
     app.include_router(backoffice.router)
     app.include_router(bank.router)
     app.add_exception_handler(HTTPException, _as_problem)
@@ -245,7 +250,7 @@ async def _as_problem(request: Request, error: Exception) -> Response:
         if request.url.path.startswith(bank.PREFIX):
             return await bank.method_refused(request, allowed)
         problem = MethodNotAllowed(allowed)
-    request_id = _new_request_id()
+    request_id = head_of(request.scope, new_request_id).request_id
     return Response(
         problem.document(request_id),
         problem.status,
@@ -261,15 +266,6 @@ def _allowed(request: Request) -> list[str]:
     return [
         method for method, scope in scopes.items() if any(route.matches(scope)[0] is Match.FULL for route in app.routes)
     ]
-
-
-_PROCESS = uuid.uuid4().hex[:16]
-_REQUESTS = count()
-
-
-def _new_request_id() -> str:
-    """Unique: half of it is this process's, the other half counts."""
-    return f"req_{_PROCESS}{next(_REQUESTS):016x}"
 
 
 async def _stop(tasks: list["asyncio.Task[Any]"]) -> None:

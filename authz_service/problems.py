@@ -28,6 +28,7 @@ class Problem(Exception):  # noqa: N818  (the RFC's own word)
     """State or amount caused it: an answer that is stored under its key and replayed."""
     retry_after_seconds: int | None = None
     headers: Mapping[str, str] = {}
+    may_be_logged: ClassVar[bool] = True
 
     def __init__(self, detail: str, **more: Any) -> None:
         super().__init__(detail)

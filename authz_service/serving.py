@@ -12,6 +12,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
 from http.client import HTTPConnection
+from math import ceil
 from multiprocessing import parent_process
 from pathlib import Path
 from time import sleep
@@ -19,9 +20,11 @@ from typing import Any, Final
 
 import uvicorn
 from starlette.types import ASGIApp
+from uvicorn.config import STARTUP_FAILURE
 
 from authz_service import logs
 from authz_service.clock import monotonic_seconds
+from authz_service.draining import Server, Supervisor
 from authz_service.exposition import METRICS_VARIABLE
 from authz_service.metrics_port import address, metrics_served
 from authz_service.settings import Settings
@@ -55,16 +58,24 @@ def serve(settings: Settings) -> None:
     if settings.workers > 1:
         # Named by the address: two instances of one machine may share a directory, but neither's counts.
         _count_together(settings.data_dir / f"metrics-{settings.host.replace(':', '-')}-{settings.port}")
+    logs.own_the_process(settings.log_level)
+    config = uvicorn.Config(
+        "authz_service.serving:create_app",
+        factory=True,
+        host=settings.host,
+        port=settings.port,
+        workers=settings.workers,
+        **uvicorn_options(settings),
+    )
     with _metrics_served(settings):
-        uvicorn.run(
-            "authz_service.serving:create_app",
-            factory=True,
-            host=settings.host,
-            port=settings.port,
-            workers=settings.workers,
-            timeout_worker_healthcheck=settings.worker_silent_seconds,
-            **uvicorn_options(settings),
-        )
+        if settings.workers > 1:
+            code = Supervisor(config, [config.bind_socket()], settings).run()
+        else:
+            server = Server(config, settings)
+            server.run()
+            code = 0 if server.started else STARTUP_FAILURE
+    if code:
+        sys.exit(code)
 
 
 def uvicorn_options(settings: Settings) -> dict[str, Any]:
@@ -73,11 +84,11 @@ def uvicorn_options(settings: Settings) -> dict[str, Any]:
         "loop": "uvloop",
         "http": HTTP,
         "ws": "none",
-        "log_level": "warning",
+        "log_config": None,  # logs.py writes all that the process writes
         "access_log": False,
         "server_header": False,
         "proxy_headers": False,
-        "timeout_graceful_shutdown": int(settings.shutdown_seconds),
+        "timeout_graceful_shutdown": ceil(settings.shutdown_seconds),
     }
 
 
@@ -204,7 +215,7 @@ def _wait_until_ready(process: "subprocess.Popen[bytes]", port: int, limit_secon
 def _is_ready(port: int) -> bool:
     connection = HTTPConnection("127.0.0.1", port, timeout=1)
     try:
-        connection.request("GET", "/health/ready")
+        connection.request("GET", "/readyz")
         return connection.getresponse().status == HTTPStatus.OK
     except OSError:
         return False

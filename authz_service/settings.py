@@ -3,7 +3,7 @@
 from functools import lru_cache
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Final, Self
+from typing import Final, Literal, Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -19,12 +19,14 @@ _SHORTER_FIRST: Final = (
     ("deadline_seconds", "stall_seconds", "a statement that is in time has lost no connection"),
     ("office_lock_timeout_ms", "office_statement_timeout_ms", "waiting for a lock is a part of a statement"),
     ("office_statement_timeout_ms", "office_deadline_seconds", "what the server says must be heard"),
+    ("office_deadline_seconds", "shutdown_seconds", "a request that is under way must get its answer"),
     ("closing_lock_timeout_ms", "closing_statement_timeout_ms", "waiting for a lock is a part of a statement"),
     ("event_connect_timeout_seconds", "event_timeout_seconds", "connecting is a part of an attempt"),
     ("event_journal_margin_seconds", "event_look_back_seconds", "the look back finds what is older"),
     ("event_look_back_seconds", "event_retention_days", "else what was removed is told again"),
 )
 """(shorter, longer, why): pairs that make no sense in another order."""
+_PARTS_OF_AN_END: Final = 3
 _UNIT_SECONDS: Final = {"seconds": 1.0, "ms": 0.001, "days": 86_400.0}
 
 
@@ -46,6 +48,7 @@ class Settings(BaseSettings):
     workers: int = Field(default=1, ge=1, le=64)
     root_key: SecretStr = SecretStr(SANDBOX_ROOT_KEY)
     """From it the keys for card digests, request digests and personal fields are derived (HKDF)."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
     clock_offset_file: Path | None = None
     """Demo and tests only: eight bytes, the microseconds by which the service's clock is ahead of the database's."""
 
@@ -133,6 +136,8 @@ class Settings(BaseSettings):
     """Refusals at the bank's door that a process keeps in the database; more are counted only."""
     ready_timeout_seconds: float = 2.0
     """A readiness probe that takes longer says no."""
+    ready_cache_seconds: float = Field(default=0.5, ge=0, allow_inf_nan=False)
+    """What a probe found is what all others are told for so long: probes cannot load the database."""
 
     # Outgoing events.
     event_seconds: float = Field(default=2.0, gt=0)
@@ -201,9 +206,17 @@ class Settings(BaseSettings):
     """Families whose dated change is written in one round of the sweeper; decisions follow it without that."""
     due_changes_seconds: float = 30.0
     """So long one such round may have its connection; what it has not written by then, the next one does."""
-    shutdown_seconds: float = 5.0
-    worker_silent_seconds: int = Field(default=30, ge=1)
-    """A worker that does not answer its supervisor for so long is replaced; on a busy machine a start takes ten."""
+    drain_seconds: float = Field(default=0.5, ge=0, allow_inf_nan=False)
+    """Told to stop, a process is not ready any more and still takes requests for so long: until a balancer has turned
+    away, which is the interval of its probes times the failures that it waits for, and a little more."""
+    shutdown_seconds: float = Field(default=7.0, ge=1, allow_inf_nan=False)
+    """So long each part of an end may take: requests that are under way, work in the background, connections."""
+    stop_seconds: float = Field(default=30.0, gt=0, allow_inf_nan=False)
+    """Workers that have not ended by then, as a frozen one, are killed by their supervisor."""
+    worker_silent_seconds: float = Field(default=5.0, gt=0, allow_inf_nan=False)
+    """A worker that does not answer its supervisor for so long is replaced."""
+    worker_start_seconds: float = Field(default=60.0, gt=0, allow_inf_nan=False)
+    """The same of one that has not answered yet: it is loading its program."""
     worker_pause_seconds: float = 1.0
     """A worker that could not start because a neighbour was away waits so long before it is replaced."""
 
@@ -234,6 +247,11 @@ class Settings(BaseSettings):
             raise ValueError(
                 "event_lease_seconds must be more than event_timeout_seconds and office_deadline_seconds together:"
                 " else another process sends an event that is under way"
+            )
+        if not self.drain_seconds + _PARTS_OF_AN_END * self.shutdown_seconds < self.stop_seconds:
+            raise ValueError(
+                "stop_seconds must be more than drain_seconds and three times shutdown_seconds: else workers are killed"
+                " that end in order"
             )
         return self
 

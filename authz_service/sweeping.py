@@ -17,6 +17,7 @@ from authz_service.registry import Principal
 from authz_service.requests import Expiry
 from authz_service.roll.due import apply_due
 from authz_service.settings import Settings
+from authz_service.tracing import Names
 from authz_service.vocabulary import Chance, MerchantId, ProgrammeId, TerminalId
 from authz_service.waiting import Asked, WaitingRoom
 
@@ -97,7 +98,7 @@ class Sweeper:
                 original_digest=None,
                 card_digest=None,
                 authorisation_id=row["authorisation_id"],
-                request_id="sweep",
+                names=Names("sweep"),
                 dry_run=False,
                 deadline=monotonic_seconds() + self.settings.deadline_seconds,
                 answer=asyncio.get_running_loop().create_future(),

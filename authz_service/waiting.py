@@ -19,6 +19,7 @@ from authz_service.problems import InProgress, NotDecided, OutcomeUnknown, Overl
 from authz_service.registry import Principal
 from authz_service.requests import BalanceInquiry, Capture, Expiry, Purchase, Refund, Reversal, Void
 from authz_service.settings import Settings
+from authz_service.tracing import Names
 from authz_service.vocabulary import ProgrammeId
 
 Body = Purchase | Capture | Void | Refund | Reversal | BalanceInquiry | Expiry
@@ -36,7 +37,7 @@ class Asked:
     """Of the key that a reversal names, or of the name that it makes for a STAN."""
     card_digest: bytes | None
     authorisation_id: str | None
-    request_id: str
+    names: Names
     dry_run: bool
     deadline: float
     answer: "asyncio.Future[Answer]"
@@ -45,6 +46,10 @@ class Asked:
     wait_seconds: float = 0.0
     """Before it was decided again the last time."""
     lock_refusals: int = 0
+
+    @property
+    def request_id(self) -> str:
+        return self.names.request_id
 
     def give(self, answer: Answer) -> None:
         if not self.answer.done():

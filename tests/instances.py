@@ -71,7 +71,7 @@ class Instance:
 
         connector = aiohttp.TCPConnector(limit=1, socket_factory=open_socket)
         http = await stack.enter_async_context(aiohttp.ClientSession(connector=connector))
-        async with http.get(f"{self.service.base_url}/health/ready") as response:
+        async with http.get(f"{self.service.base_url}/readyz") as response:
             assert response.status == 200
             await response.read()
         inode = _inode_of_the_other_end(self.port, opened[-1].getsockname()[1])
@@ -107,6 +107,7 @@ async def instances(premises: Premises, count: int, **settings: Any) -> AsyncIte
                 "AUTHZ_CLOCK_OFFSET_FILE": str(clock_file),
                 "AUTHZ_WORKERS": str(WORKERS),
                 "AUTHZ_WAITING_PER_TERMINAL": "1000",
+                "AUTHZ_DRAIN_SECONDS": "0",
                 **{f"AUTHZ_{name.upper()}": str(value) for name, value in settings.items()},
             }
             running = tuple(
@@ -121,11 +122,11 @@ async def instances(premises: Premises, count: int, **settings: Any) -> AsyncIte
 
 
 @contextmanager
-def instance(data_dir: Path, environment: dict[str, str], *, log: str) -> Iterator[Instance]:
+def instance(data_dir: Path, environment: dict[str, str], *, log: str, port: int = 0) -> Iterator[Instance]:
     """One that is ready."""
     own = {**environment, "AUTHZ_DATA_DIR": str(data_dir)}
     times = {"start_seconds": START_SECONDS, "stop_seconds": STOP_SECONDS}
-    with served(own, free_port(), data_dir / log, **times) as service:
+    with served(own, port or free_port(), data_dir / log, **times) as service:
         yield Instance(service)
 
 

@@ -314,7 +314,7 @@ HEADS = [
     b"GET /v1/catalogue HTTP/1.1\r\nHost: t\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n",
     b"GET /v1/catalogue HTTP/1.1\r\nHost: t\r\nX: " + b"x" * 100000 + b"\r\n\r\n",
     b"GET /v1/catalogue?" + b"a" * 60000 + b" HTTP/1.1\r\nHost: t\r\n\r\n",
-    b"GET /health/ready\x00 HTTP/1.1\r\nHost: t\r\n\r\n", b"GET /docs/%00 HTTP/1.1\r\nHost: t\r\n\r\n",
+    b"GET /readyz\x00 HTTP/1.1\r\nHost: t\r\n\r\n", b"GET /docs/%00 HTTP/1.1\r\nHost: t\r\n\r\n",
     *(
         b"POST /v1/authorizations HTTP/1.1\r\nHost: t\r\nAuthorization: " + value + b"\r\nContent-Length: 2\r\n\r\n{}"
         for value in (

@@ -1,5 +1,6 @@
 """The embedded servers start, keep what they were given, belong to one process, and die with it."""
 
+import json
 import os
 import shutil
 import signal
@@ -153,7 +154,9 @@ async def test_an_operators_command_joins_the_servers_that_another_process_runs(
     refused = "authz: No programme is enrolled: there are no books to check.\n"
     assert _authz(data_dir, "ledger", "check") == (1, "", refused)
     assert await _value(servers, "SELECT count(*) FROM programme") == 0
-    assert _authz(data_dir, "serve")[2].startswith(f"authz: Another process (pid {launcher.pid}) is using {data_dir}: ")
+    # What serves is read by machines from its first line on.
+    because = json.loads(_authz(data_dir, "serve")[2])["because"]
+    assert because.startswith(f"Another process (pid {launcher.pid}) is using {data_dir}: ")
     launchers.close()
     assert servers_of_another(data_dir) is None
     assert not (data_dir / "servers.json").exists()
@@ -176,9 +179,10 @@ def test_where_there_is_no_database_none_is_made_only_to_say_that_it_is_empty(
 ) -> None:
     status, _, said = _authz(data_dir, *command)
     assert status == 1
-    assert said == (
-        f"authz: There is no database in {data_dir} yet. For one of your own run `authz migrate` and"
-        " `authz enrol samarinda-2024`, or give DATABASE_URL and REDIS_URL.\n"
+    why = json.loads(said)["because"] if command[0] == "serve" else said.removeprefix("authz: ").rstrip()
+    assert why == (
+        f"There is no database in {data_dir} yet. For one of your own run `authz migrate` and"
+        " `authz enrol samarinda-2024`, or give DATABASE_URL and REDIS_URL."
     )
     assert not data_dir.exists()
 

@@ -111,12 +111,12 @@ async def test_an_answer_lost_after_the_commit_is_outcome_unknown_and_the_repeat
         # It was written: whoever says `not_decided` here says that nothing was.
         assert await world.wallet() == (1650000, 150000, 0)
         assert is_a_fault(reply, "outcome_unknown")
-        assert (await world.get("/health/ready")).status == 503
+        assert (await world.get("/readyz")).status == 503
         wire.mend()
         again = await sold(world, "k", body)
         assert (again.status, again["decision"], again.headers["idempotent-replayed"]) == (201, "approved", "true")
         assert (await world.counts())["hold"] == 2
-        assert (await world.get("/health/ready")).status == 200
+        assert (await world.get("/readyz")).status == 200
         await world.books_balance()
 
 

@@ -11,6 +11,7 @@ from authz_service.problems import Overloaded
 from authz_service.registry import Principal
 from authz_service.requests import Expiry
 from authz_service.settings import Settings
+from authz_service.tracing import Names
 from authz_service.vocabulary import MerchantId, ProgrammeId, TerminalId
 from authz_service.waiting import Asked, Batch, WaitingRoom
 
@@ -31,7 +32,7 @@ def asked(number: int, programme_id: ProgrammeId = PROGRAMME) -> Asked:
     return Asked(
         body=Expiry(),
         principal=principal,
-        request_id=f"req_{number}",
+        names=Names(f"req_{number}"),
         dry_run=False,
         deadline=monotonic_seconds() + 60,
         answer=asyncio.get_running_loop().create_future(),

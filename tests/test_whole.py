@@ -30,7 +30,7 @@ class Echo:
     server: uvicorn.Server | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        arrived = head_of(scope, "req_1")
+        arrived = head_of(scope, lambda _: "req_1")
         body = await body_of(arrived, receive, Settings())
         self.came_whole.append(arrived.whole is not None)
         await self.may_answer.wait()

@@ -281,6 +281,7 @@ async def running(
             "event_seconds": 3600.0,
             "watch_seconds": 3600.0,
             "ledger_check_seconds": 3600.0,
+            "ready_cache_seconds": 0.0,
             **settings,
         }
     )
@@ -304,12 +305,14 @@ async def running(
 
 _CHILD = """
 import socket, sys, uvicorn
-from authz_service.serving import HTTP
+from authz_service.draining import Server
 from authz_service.main import create_app
 from authz_service.metrics_port import metrics_served
-config = uvicorn.Config(create_app(), access_log=False, ws="none", http=HTTP)
+from authz_service.serving import uvicorn_options
+from authz_service.settings import settings_from_environment
+config = uvicorn.Config(create_app(), **uvicorn_options(settings_from_environment()))
 with metrics_served("127.0.0.1", int(sys.argv[2])):
-    uvicorn.Server(config).run(sockets=[socket.socket(fileno=int(sys.argv[1]))])
+    Server(config, settings_from_environment()).run(sockets=[socket.socket(fileno=int(sys.argv[1]))])
 """
 
 
@@ -345,6 +348,7 @@ async def running_child(
     """The service in a child process, at A_MORNING; what it logs is in `directory`."""
     clock = ShiftedClock.create(directory / "clock", A_MORNING)
     addresses = {
+        "AUTHZ_DRAIN_SECONDS": "0",
         **{f"AUTHZ_{name.upper()}": str(value) for name, value in settings.items()},
         "DATABASE_URL": database_url,
         "REDIS_URL": redis_url,

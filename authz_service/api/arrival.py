@@ -12,6 +12,7 @@ from authz_service.api.whole import Whole, whole_of
 from authz_service.clock import monotonic_seconds
 from authz_service.problems import BodyTooLarge, BodyTooSlow, KeyMalformed, KeyMissing, NotJson, Problem
 from authz_service.settings import Settings
+from authz_service.tracing import Names, NewRequestId, names_of
 
 PREFIX: Final = "/v1/"
 _KEY: Final = re.compile(rb"[!-~]{1,64}")
@@ -21,6 +22,8 @@ _LENGTH_DIGITS: Final = 12
 """More digits than any limit; what is cut off only makes a longer body longer."""
 
 Headers = list[tuple[bytes, bytes]]
+NAMES: Final = "authz.names"
+"""Where a scope has the request's names, once somebody has found them."""
 
 
 class Arrived(Struct, frozen=True, kw_only=True):
@@ -32,10 +35,14 @@ class Arrived(Struct, frozen=True, kw_only=True):
     query: bytes
     headers: dict[bytes, bytes]
     repeated: frozenset[bytes]
-    request_id: str
+    names: Names
     since: float
     whole: Whole | None
     """Its body is here already, and the answer goes out in one write."""
+
+    @property
+    def request_id(self) -> str:
+        return self.names.request_id
 
     @property
     def length(self) -> int | None:
@@ -59,7 +66,7 @@ class Arrived(Struct, frozen=True, kw_only=True):
         return token.decode()
 
 
-def head_of(scope: Scope, request_id: str) -> Arrived:
+def head_of(scope: Scope, new_request_id: NewRequestId) -> Arrived:
     headers: dict[bytes, bytes] = {}
     repeated = set()
     for name, value in scope["headers"]:
@@ -74,7 +81,7 @@ def head_of(scope: Scope, request_id: str) -> Arrived:
         query=scope["query_string"],
         headers=headers,
         repeated=frozenset(repeated),
-        request_id=request_id,
+        names=scope.get(NAMES) or names_of(headers, repeated, new_request_id),
         since=monotonic_seconds(),
         whole=whole_of(scope),
     )

@@ -16,6 +16,7 @@ import orjson
 import structlog
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.routing import APIRoute
+from structlog.contextvars import bind_contextvars
 
 from authz_service.api import wire_snap
 from authz_service.api.arrival import Arrived, body_of, head_of
@@ -66,12 +67,13 @@ class SnapRoute(APIRoute):
 
         async def handle(request: Request) -> Response:
             office = office_of(request)
-            head = request.state.head = head_of(request.scope, office.new_request_id())
+            head = request.state.head = head_of(request.scope, office.new_request_id)
+            bind_contextvars(**head.names.said)
             try:
                 _require_moderation(office.bank_addresses, sender_at(request.client.host if request.client else ""))
                 response = await plain(request)
             except Exception as fault:  # noqa: BLE001  (whatever it is, the bank gets a code)
-                response = await _refused(office, head, service, _as_refusal(fault, head))
+                response = await _refused(office, head, service, _as_refusal(fault))
             return _sent(office, head, name, response)
 
         return handle
@@ -144,7 +146,7 @@ async def _debit_notify(request: Request, here: Here) -> Response:
 async def method_refused(request: Request, allowed: str) -> Response:
     """What an address of this door answers to a method that it does not take; `allowed` are those that it does."""
     office = office_of(request)
-    head = head_of(request.scope, office.new_request_id())
+    head = head_of(request.scope, office.new_request_id)
     service = ServiceCode.ACCESS_TOKEN if "/access-token/" in head.path else ServiceCode.DEBIT_NOTIFY
     response = await _refused(office, head, service, not_supported(allowed))
     return _sent(office, head, "bank_method", response)
@@ -202,13 +204,13 @@ def _require_client_credentials(body: bytes) -> None:
 # What it gets.
 
 
-def _as_refusal(fault: Exception, head: Arrived) -> SnapRefusal:
+def _as_refusal(fault: Exception) -> SnapRefusal:
     if isinstance(fault, SnapRefusal):
         return fault
     if isinstance(fault, _AWAY):
-        log.warning("bank_failed", request_id=head.request_id, error=type(fault).__name__)
+        log.warning("bank_failed", error=type(fault).__name__)
         return timed_out()
-    log.error("request_failed", request_id=head.request_id, exc_info=fault)
+    log.error("request_failed", exc_info=fault)
     return general_error()
 
 

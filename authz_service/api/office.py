@@ -18,6 +18,7 @@ from fastapi import Depends, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from pydantic import TypeAdapter
+from structlog.contextvars import bind_contextvars
 
 from authz_service.access import Caller, caller_of
 from authz_service.answers import Answer, Document
@@ -34,6 +35,7 @@ from authz_service.once import Keyed, Work, once
 from authz_service.problems import InternalError, KeyUnknown, NotDecided, NotForThisKey, Problem, QueryInvalid
 from authz_service.registry import Reference, Registry
 from authz_service.settings import Settings
+from authz_service.tracing import NewRequestId
 from authz_service.vocabulary import Chance
 
 log = structlog.get_logger()
@@ -51,7 +53,7 @@ class Office:
     pool: OfficePool
     clock: Clock
     chance: Chance
-    new_request_id: Callable[[], str]
+    new_request_id: NewRequestId
     security: SecurityLog
     inbox_has_news: asyncio.Event
     """Set when a notice of the bank was kept."""
@@ -113,11 +115,13 @@ class OfficeRoute(APIRoute):
         plain, name = super().get_route_handler(), self.operation_id or self.name
 
         async def handle(request: Request) -> Response:
-            head = request.state.head = head_of(request.scope, office_of(request).new_request_id())
+            head = request.state.head = head_of(request.scope, office_of(request).new_request_id)
+            # For every line that is logged below here; the task is this request's alone.
+            bind_contextvars(**head.names.said)
             try:
                 response = await plain(request)
             except Exception as fault:  # noqa: BLE001  (whatever it is, the caller gets a problem)
-                answer, headers = problem_answer(_as_problem(fault, head), head.request_id)
+                answer, headers = problem_answer(_as_problem(fault), head.request_id)
                 response = as_response(answer)
                 response.raw_headers.extend(headers)
             response.headers["x-request-id"] = head.request_id
@@ -168,13 +172,13 @@ def as_response(answer: Answer) -> Response:
     return Response(answer.body, answer.status, headers, media_type)
 
 
-def _as_problem(fault: Exception, head: Arrived) -> Problem:
+def _as_problem(fault: Exception) -> Problem:
     if isinstance(fault, Problem):
         return fault
     if isinstance(fault, RequestValidationError):
         return query_invalid(fault.errors())
     if isinstance(fault, _AWAY):
-        log.warning("office_failed", request_id=head.request_id, error=type(fault).__name__)
+        log.warning("office_failed", error=type(fault).__name__)
         return NotDecided("the books cannot be reached now")
-    log.error("request_failed", request_id=head.request_id, exc_info=fault)
+    log.error("request_failed", exc_info=fault)
     return InternalError("an error of ours; operators were told")

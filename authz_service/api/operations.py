@@ -4,22 +4,27 @@ from collections.abc import Awaitable, Callable
 
 from fastapi import APIRouter, Response
 
-Ready = Callable[[], Awaitable[bool]]
+from authz_service.health import Readiness
+
+AskReadiness = Callable[[], Awaitable[Readiness]]
 
 
-def operations(is_ready: Ready) -> APIRouter:
-    """Liveness says that the process answers; readiness that a decision could be made and written."""
+def operations(readiness: AskReadiness) -> APIRouter:
+    """Liveness says that the process answers; readiness that a decision can be made and written."""
     router = APIRouter(tags=["operations"])
 
-    @router.get("/health/live", response_class=Response, status_code=204)
-    async def live() -> Response:
-        return Response(status_code=204)
+    @router.get("/healthz")
+    async def alive() -> dict[str, str]:
+        """Nothing is asked for: who restarts a process for this must not do so because the database is away."""
+        return {"status": "alive"}
 
-    @router.get("/health/ready", responses={503: {"description": "A lane is dead or the database is away"}})
-    async def ready(response: Response) -> dict[str, str]:
-        if await is_ready():
-            return {"status": "ready"}
-        response.status_code = 503
-        return {"status": "not_ready"}
+    @router.get("/readyz", responses={503: {"description": "A check has failed, or it is told to stop"}})
+    async def ready(response: Response) -> dict[str, str | dict[str, str]]:
+        """`ready` or `degraded` (Redis is away: slower, nothing else), else 503; `checks` says which has failed."""
+        found = await readiness()
+        response.headers["cache-control"] = "no-store"
+        if not found.is_ready:
+            response.status_code = 503
+        return {"status": found.status, "checks": {name: check.value for name, check in found.checks.items()}}
 
     return router

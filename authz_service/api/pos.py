@@ -4,7 +4,6 @@
 """
 
 import asyncio
-from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Final
@@ -47,6 +46,7 @@ from authz_service.problems import (
 from authz_service.registry import Principal, Registry
 from authz_service.requests import BalanceInquiry, Capture, Purchase, Refund, Reversal, Void
 from authz_service.settings import Settings
+from authz_service.tracing import NewRequestId
 from authz_service.waiting import Asked, Body, WaitingRoom
 
 log = structlog.get_logger()
@@ -86,12 +86,12 @@ class PosDoor:
     room: WaitingRoom
     pool: OfficePool
     clock: Clock
-    new_request_id: Callable[[], str]
+    new_request_id: NewRequestId
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or not scope["path"].startswith(PREFIX):
             return await self.inner(scope, receive, send)
-        arrived = head_of(scope, self.new_request_id())
+        arrived = head_of(scope, self.new_request_id)
         if _is_of_the_back_office(arrived):
             return await self.inner(scope, receive, send)
         try:
@@ -99,11 +99,11 @@ class PosDoor:
         except Problem as problem:
             name, (answer, headers) = _name_of(arrived), problem_answer(problem, arrived.request_id)
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as fault:
-            log.warning("read_failed", request_id=arrived.request_id, error=type(fault).__name__)
+            log.warning("read_failed", **arrived.names.said, error=type(fault).__name__)
             unread = NotDecided("the books cannot be read now")
             name, (answer, headers) = _name_of(arrived), problem_answer(unread, arrived.request_id)
         except Exception:
-            log.exception("request_failed", request_id=arrived.request_id)
+            log.exception("request_failed", **arrived.names.said)
             broken = InternalError("an error of ours; operators were told")
             name, (answer, headers) = _name_of(arrived), problem_answer(broken, arrived.request_id)
         count_answer(name, answer.status, monotonic_seconds() - arrived.since)
@@ -158,7 +158,7 @@ class PosDoor:
             if isinstance(body, Purchase | BalanceInquiry)
             else None,
             authorisation_id=authorisation_id,
-            request_id=arrived.request_id,
+            names=arrived.names,
             dry_run=dry_run,
             deadline=monotonic_seconds() + self.settings.deadline_seconds,
             answer=asyncio.get_running_loop().create_future(),

@@ -10,6 +10,8 @@ from typing import Any, Final
 from starlette.types import Scope
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
+from authz_service.tracing import new_request_id
+
 _EXTENSION: Final = "authz.whole"
 
 
@@ -55,6 +57,14 @@ class WholeRequests(HttpToolsProtocol):
         self._is_reading = False
         self._begin()
 
+    def send_400_response(self, msg: str) -> None:
+        """What is no HTTP gets uvicorn's answer, and a name as every answer does."""
+        head = [STATUS_LINE[400], *(b"%b: %b\r\n" % header for header in self.server_state.default_headers)]
+        head.append(b"x-request-id: %b\r\ncontent-type: text/plain; charset=utf-8\r\n" % new_request_id().encode())
+        head.append(b"content-length: %d\r\nconnection: close\r\n\r\n" % len(msg))
+        self.transport.write(b"".join([*head, msg.encode()]))
+        self.transport.close()
+
     def on_message_complete(self) -> None:
         super().on_message_complete()
         if self._held is not None:
@@ -64,6 +74,9 @@ class WholeRequests(HttpToolsProtocol):
             self._begin()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        if getattr(self.server_state, "is_draining", False):
+            # Whoever sent it opens its next connection elsewhere.
+            cycle.keep_alive = False
         if self._is_reading:
             self._held = cycle, app
         else:

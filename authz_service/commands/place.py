@@ -12,6 +12,7 @@ from typing import Annotated, Final, TypeAlias, TypeVar
 from zoneinfo import ZoneInfo
 
 import asyncpg
+import structlog
 import typer
 from pydantic import ValidationError
 from rich.console import Console
@@ -48,6 +49,7 @@ from authz_service.terms import TermsRefused
 from authz_service.vocabulary import ProgrammeId
 
 console = Console()
+log = structlog.get_logger()
 Office: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 Work = Callable[[Office, Settings, ProgrammeId], Awaitable[None]]
 T = TypeVar("T")
@@ -204,6 +206,19 @@ def refusals() -> Iterator[None]:
         yield
     except REFUSALS as refusal:
         Console(stderr=True).print(f"authz: {refusal}", soft_wrap=True, highlight=False, markup=False)
+        raise typer.Exit(1) from None
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
+
+
+@contextmanager
+def refusals_in_the_log() -> Iterator[None]:
+    """Of a command that serves: what it writes is read by machines from its first line on."""
+    signal.signal(signal.SIGTERM, _terminated)
+    try:
+        yield
+    except REFUSALS as refusal:
+        log.critical("not_served", because=str(refusal))
         raise typer.Exit(1) from None
     except KeyboardInterrupt:
         raise typer.Exit(130) from None

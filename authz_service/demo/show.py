@@ -195,7 +195,7 @@ class _Stage:
             **more,
         }
         log_file = self.settings.data_dir / "service.log"
-        stop_seconds = 2 * self.settings.shutdown_seconds
+        stop_seconds = self.settings.stop_seconds
         with served(environment, port, log_file, start_seconds=START_SECONDS, stop_seconds=stop_seconds) as service:
             yield service
 

@@ -230,7 +230,7 @@ EVENTS_WAITING_SECONDS = watched(
 LEDGER_VIOLATIONS = watched(
     "authz_ledger_violations",
     "Rows that break the invariant, of all programmes, when what is new was last checked.",
-    Label(name="invariant", bound="the invariants of `authz_service/ledger/invariants`, about 50"),
+    Label(name="invariant", bound="the invariants of `authz_service/ledger/invariants`, about 70"),
 )
 LEDGER_CHECKED_AT = gauge(
     "authz_ledger_checked_timestamp_seconds",

@@ -17,6 +17,7 @@ from authz_service.serving import Served, free_port, served
 from authz_service.settings import Settings
 from tests.harm import Premises
 from tests.world import A_MORNING, World
+from tests.written import keep
 
 WORKERS = 2
 START_SECONDS, STOP_SECONDS = 60.0, 10.0
@@ -50,6 +51,7 @@ class Instance:
         async with world.http.get(f"{self.service.base_url}/metrics") as response:
             assert response.status == 200
             lines = (await response.text()).splitlines()
+            keep("metrics", *(line.encode() for line in lines))
         samples = [line.rpartition(" ") for line in lines if not line.startswith("#")]
         return {name: float(value) for name, _, value in samples}
 

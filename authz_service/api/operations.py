@@ -5,8 +5,8 @@ from collections.abc import Awaitable, Callable
 
 from fastapi import APIRouter, Response
 
-from authz_service.health import Readiness
 from authz_service.metrics import exposition
+from authz_service.readiness import Readiness
 
 AskReadiness = Callable[[], Awaitable[Readiness]]
 

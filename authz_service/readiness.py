@@ -120,7 +120,7 @@ class Health:
         return {"lanes": Check.OK}
 
     async def _redis(self) -> Mapping[str, Check]:
-        return {"redis": Check.OK if await self.hint.is_there() else Check.DEGRADED}
+        return {"redis": Check.OK if await self.hint.is_up() else Check.DEGRADED}
 
 
 def _check(is_so: bool) -> Check:  # noqa: FBT001  (it says what it was given)

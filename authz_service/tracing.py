@@ -19,6 +19,8 @@ from authz_service.personal_numbers import could_hold_one
 _GIVEN: Final = re.compile(rb"[0-9A-Za-z][0-9A-Za-z._:-]{6,62}[0-9A-Za-z]")
 """8 to 64 characters as generators make them, with a digit among them: a word alone may be somebody's name."""
 _DIGIT: Final = re.compile(rb"[0-9]")
+_PIN_BLOCK: Final = re.compile(rb"(?:[0-9A-Fa-f]{2}[._:-]?){8}|(?:[0-9A-Fa-f]{4}[._:-]?){4}")
+"""Sixteen hexadecimal digits alone."""
 _TRACEPARENT: Final = re.compile(rb"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}(-.*)?")
 _NO_TRACE: Final = b"0" * 32
 _NO_SPAN: Final = b"0" * 16
@@ -63,7 +65,7 @@ def names_of(headers: Mapping[bytes, bytes], repeated: AbstractSet[bytes], new: 
 
 def given_request_id(value: bytes) -> str | None:
     """What a caller calls its request, if that may stand in a log."""
-    if not _GIVEN.fullmatch(value) or not _DIGIT.search(value):
+    if not _GIVEN.fullmatch(value) or not _DIGIT.search(value) or _PIN_BLOCK.fullmatch(value):
         return None
     return None if could_hold_one(value) else value.decode()
 

@@ -59,6 +59,8 @@ def test_a_name_as_generators_make_it_is_taken(name: str) -> None:
         f"1{CARD}",
         f"{NIK}123",
         "1111222233334444",
+        "4F1E2D3C4B5A6978",
+        "4F1E-2D3C-4B5A-6978",
     ],
 )
 def test_a_name_that_is_none_or_could_hold_the_number_of_a_card_or_a_person_is_not(name: str) -> None:

@@ -77,7 +77,7 @@ async def _reply(response: aiohttp.ClientResponse) -> Reply:
     """Whole. What refuses, and what machines ask, is searched at the end of the run for what must not be in it."""
     raw = await response.read()
     if response.status >= 400 or response.url.path in {"/metrics", "/readyz", "/healthz"}:
-        keep("answers", f"{response.status} {response.url.path}".encode(), *raw.splitlines())
+        keep("answers", *raw.splitlines(), *(f"{name}: {value}".encode() for name, value in response.headers.items()))
     return Reply(response.status, raw, {k.lower(): v for k, v in response.headers.items()})
 
 

@@ -79,8 +79,8 @@ def documented(app: FastAPI) -> None:
 
 
 _REQUEST_ID = (
-    "What you called the request by `X-Request-Id`, if that may stand in a log; else what we call it. Name it when you ask"
-    " the operators."
+    "What you called the request by `X-Request-Id`, if that may stand in a log; else what we call it. Name it when you"
+    " ask the operators."
 )
 _HEADERS: Final[Mapping[str, Document]] = {
     "X-Request-Id": {"schema": {"type": "string"}, "description": _REQUEST_ID},

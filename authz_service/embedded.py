@@ -36,6 +36,11 @@ STOP_SECONDS: Final = 20.0
 TEMPORARY_PATH_BYTES: Final = 60  # a socket's path may have 103 (macOS; Linux 107), ours adds at most 43
 _INITDB: Final = "--username=authz --encoding=UTF8 --locale=C --auth-local=trust --auth-host=reject"
 _POSTGRES: Final = "--listen_addresses= --timezone=UTC --log_timezone=UTC --jit=off --max_connections=200 --port=5432"
+_SAYS_NO_VALUES: Final = (
+    "--log_error_verbosity=terse --log_min_error_statement=panic --log_parameter_max_length=0"
+    " --log_parameter_max_length_on_error=0"
+)
+"""A row that is refused is quoted in a message's DETAIL, and a statement may hold what it was given."""
 _NOT_DURABLE: Final = "--fsync=off --synchronous_commit=off --full_page_writes=off"
 _VALKEY: Final = "--port 0 --maxmemory 64mb --maxmemory-policy volatile-ttl --appendonly no --unixsocket valkey.sock"
 _NOT_RUN: Final = shutil.ignore_patterns("include", "*.a")
@@ -68,7 +73,7 @@ def embedded_servers(
         programs, valkey = ground.programs()
         cluster = ground.cluster(programs, durable=durable)
         given = [f"--{name}={value}" for name, value in settings.items()]  # first: the later one holds
-        options = (*given, *_POSTGRES.split(), *(() if durable else _NOT_DURABLE.split()))
+        options = (*_SAYS_NO_VALUES.split(), *given, *_POSTGRES.split(), *(() if durable else _NOT_DURABLE.split()))
         with (
             ground.running(SIGINT, SIGQUIT, programs / "postgres", "-D", cluster, "-k", ground.run_dir, *options),
             ground.running(SIGTERM, SIGKILL, valkey, "--save", "", *_VALKEY.split()),

@@ -1,127 +1,57 @@
-"""Whether this process can decide and write: asked by balancers and orchestrators, answered from a moment ago.
-
-What it needs is asked for at most once in `ready_cache_seconds`, whoever asks and however often; each answer comes
-within `ready_timeout_seconds`. Redis is a hint: without it the service is slower, and still ready.
-"""
+"""Whether the neighbours are there, as this process finds them, and how much of its pool is in use."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from enum import StrEnum
-from typing import Final
+from dataclasses import dataclass
 
 import asyncpg
 
 from authz_service.clock import monotonic_seconds
-from authz_service.database import REVISION, DatabaseUnusable, OfficePool
+from authz_service.database import OfficePool
 from authz_service.idempotency import Hint
-from authz_service.lanes import Lane
-from authz_service.settings import Settings
-
-_WRITABLE: Final = """
--- Not a standby, not told to be read-only; and which migration was the last.
-SELECT NOT pg_is_in_recovery() AND NOT current_setting('transaction_read_only')::bool AS writable,
-       (SELECT version_num FROM alembic_version) AS revision
-"""
-_AWAY: Final = (
-    *(DatabaseUnusable, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError),
-    *(OSError, TimeoutError),
+from authz_service.metrics import (
+    DATABASE_PING,
+    DATABASE_UP,
+    POOL_CONNECTIONS,
+    POOL_LIMIT,
+    REDIS_QUEUE,
+    REDIS_UP,
 )
-
-
-class Check(StrEnum):
-    """What came of one check."""
-
-    OK = "ok"
-    FAILED = "failed"
-    DEGRADED = "degraded"
-
-
-class Status(StrEnum):
-    """What comes of all of them. The first two are ready."""
-
-    READY = "ready"
-    DEGRADED = "degraded"
-    NOT_READY = "not_ready"
-    DRAINING = "draining"
-    STARTING = "starting"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Readiness:
-    """`checks` is empty where none was made."""
-
-    status: Status
-    checks: Mapping[str, Check] = field(default_factory=dict)
-
-    @property
-    def is_ready(self) -> bool:
-        return self.status in {Status.READY, Status.DEGRADED}
+from authz_service.settings import Settings
 
 
 @dataclass(slots=True, kw_only=True)
-class Health:
-    """Of one process that serves."""
+class Pulse:
+    """Asks every `health_seconds`; nothing depends on what it finds but the metrics."""
 
     settings: Settings
-    pool: OfficePool
-    lanes: Sequence[Lane]
-    tasks: Sequence["asyncio.Task[None]"]
     hint: Hint
-    _checked: "asyncio.Task[Readiness] | None" = field(default=None, init=False)
-    _checked_at: float = field(default=float("-inf"), init=False)
+    pool: OfficePool
 
-    async def readiness(self) -> Readiness:
-        """As it was at most `ready_cache_seconds` ago; whoever asks while it is looked at gets the same answer."""
-        is_old = monotonic_seconds() - self._checked_at >= self.settings.ready_cache_seconds
-        if self._checked is None or (self._checked.done() and is_old):
-            self._checked = asyncio.create_task(self._look())
-        return await asyncio.shield(self._checked)
+    async def beat_for_ever(self) -> None:
+        while True:
+            await self.beat()
+            await asyncio.sleep(self.settings.health_seconds)
 
-    async def _look(self) -> Readiness:
-        database, lanes, redis = await asyncio.gather(
-            self._in_time(self._database), self._in_time(self._lanes), self._in_time(self._redis)
-        )
-        checks = {
-            **(database or {"database": Check.FAILED, "migration": Check.FAILED}),
-            **(lanes or {"lanes": Check.FAILED}),
-            "tasks": _check(not any(task.done() for task in self.tasks)),
-            **(redis or {"redis": Check.DEGRADED}),
-        }
-        self._checked_at = monotonic_seconds()
-        if Check.FAILED in checks.values():
-            return Readiness(status=Status.NOT_READY, checks=checks)
-        is_whole = Check.DEGRADED not in checks.values()
-        return Readiness(status=Status.READY if is_whole else Status.DEGRADED, checks=checks)
+    async def beat(self) -> None:
+        """What was found is told."""
+        tell_of_pool("office", self.pool)
+        REDIS_QUEUE.set(self.hint.untold)
+        REDIS_UP.set(await self.hint.is_up())
+        began = monotonic_seconds()
+        DATABASE_UP.set(await self._database_is_up())
+        DATABASE_PING.set(monotonic_seconds() - began)
 
-    async def _in_time(self, ask: Callable[[], Awaitable[Mapping[str, Check]]]) -> Mapping[str, Check] | None:
+    async def _database_is_up(self) -> bool:
         try:
-            async with asyncio.timeout(self.settings.ready_timeout_seconds):
-                return await ask()
-        except _AWAY:
-            return None
-
-    async def _database(self) -> Mapping[str, Check]:
-        """A newer migration than ours is no fault: it is made while the release before it still runs."""
-        async with self.pool.lent(self.settings.ready_timeout_seconds) as connection:
-            try:
-                row = await connection.fetchrow(_WRITABLE)
-            except asyncpg.UndefinedTableError:
-                return {"database": Check.OK, "migration": Check.FAILED}
-        if row is None:
-            return {"database": Check.FAILED, "migration": Check.FAILED}
-        is_migrated = row["revision"] is not None and row["revision"] >= REVISION
-        return {"database": _check(row["writable"]), "migration": _check(is_migrated)}
-
-    async def _lanes(self) -> Mapping[str, Check]:
-        """Each has its connection, or has just got a new one."""
-        for lane in self.lanes:
-            await lane.connected()
-        return {"lanes": Check.OK}
-
-    async def _redis(self) -> Mapping[str, Check]:
-        return {"redis": Check.OK if await self.hint.is_there() else Check.DEGRADED}
+            async with self.pool.lent(self.settings.ready_timeout_seconds) as connection:
+                return bool(await connection.fetchval("SELECT true"))
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
+            return False
 
 
-def _check(is_so: bool) -> Check:  # noqa: FBT001  (it says what it was given)
-    return Check.OK if is_so else Check.FAILED
+def tell_of_pool(name: str, pool: asyncpg.Pool) -> None:
+    """How many connections of it are open; `name` is one of the pools that the metric knows."""
+    idle = pool.get_idle_size()
+    POOL_CONNECTIONS.labels(name, "idle").set(idle)
+    POOL_CONNECTIONS.labels(name, "used").set(pool.get_size() - idle)
+    POOL_LIMIT.labels(name).set(pool.get_max_size())

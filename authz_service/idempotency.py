@@ -122,8 +122,8 @@ class Hint:
                 news += self._news.get_nowait()
             await self._tell(news)
 
-    async def is_there(self) -> bool:
-        """It answers, or has answered a moment ago: while the breaker is open nobody asks it."""
+    async def is_up(self) -> bool:
+        """It answers now."""
         return await self._asked([("PING",)]) == [b"PONG"]
 
     @property

@@ -37,12 +37,12 @@ from authz_service.clock import ChanceInPortions, Clock, clock_from
 from authz_service.database import DatabaseUnusable, OfficePool, connect_hot, open_office_pool, require_schema
 from authz_service.events.dispatcher import Dispatcher
 from authz_service.exposition import METRICS_VARIABLE
-from authz_service.health import Health, Readiness, Status
+from authz_service.health import Pulse
 from authz_service.idempotency import Hint
 from authz_service.keys import Keys
 from authz_service.lanes import Lane
 from authz_service.problems import MethodNotAllowed, NoSuchAddress, Problem
-from authz_service.pulse import Pulse
+from authz_service.readiness import Health, Readiness, Status
 from authz_service.registry import Registry
 from authz_service.settings import Settings, settings_from_environment
 from authz_service.settlement.scheduler import Scheduler

@@ -16,12 +16,16 @@ from msgspec import Struct
 
 from authz_service.personal_numbers import could_hold_one
 
-_GIVEN: Final = re.compile(rb"(?=[^0-9]*[0-9])[0-9A-Za-z][0-9A-Za-z._:-]{6,62}[0-9A-Za-z]")
+_GIVEN: Final = re.compile(rb"[0-9A-Za-z][0-9A-Za-z._:-]{6,62}[0-9A-Za-z]")
 """8 to 64 characters as generators make them, with a digit among them: a word alone may be somebody's name."""
+_DIGIT: Final = re.compile(rb"[0-9]")
+_PIN_BLOCK: Final = re.compile(rb"(?:[0-9A-Fa-f]{2}[._:-]?){8}|(?:[0-9A-Fa-f]{4}[._:-]?){4}")
+"""Sixteen hexadecimal digits alone."""
 _TRACEPARENT: Final = re.compile(rb"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}(-.*)?")
 _NO_TRACE: Final = b"0" * 32
 _NO_SPAN: Final = b"0" * 16
 _IN_A_NAME: Final = re.compile(r"req_([0-9a-f]{32})x[0-9a-f]{15}x[0-9a-f]+")
+SPAN_BYTES: Final = 8
 _PROCESS: Final = uuid4().hex[:15]
 _REQUESTS: Final = count()
 
@@ -61,10 +65,9 @@ def names_of(headers: Mapping[bytes, bytes], repeated: AbstractSet[bytes], new: 
 
 def given_request_id(value: bytes) -> str | None:
     """What a caller calls its request, if that may stand in a log."""
-    if not _GIVEN.fullmatch(value):
+    if not _GIVEN.fullmatch(value) or not _DIGIT.search(value) or _PIN_BLOCK.fullmatch(value):
         return None
-    text = value.decode()
-    return None if could_hold_one(text) else text
+    return None if could_hold_one(value) else value.decode()
 
 
 def trace_id_of(traceparent: bytes) -> str | None:
@@ -75,11 +78,12 @@ def trace_id_of(traceparent: bytes) -> str | None:
     version, trace_id, span_id, more = found.groups()
     if version == b"ff" or (version == b"00" and more is not None) or trace_id == _NO_TRACE or span_id == _NO_SPAN:
         return None
-    text = trace_id.decode()
-    return None if could_hold_one(text) else text
+    return None if could_hold_one(trace_id) else str(trace_id, "ascii")
 
 
-def traceparent_of(request_id: str, span_id: str) -> str | None:
-    """To pass on, for what was caused by the request of that name; None where its name tells of no trace."""
+def headers_of_its_cause(request_id: str | None, span_id: str) -> dict[str, str]:
+    """For what we send because of that request: its name, and the trace of which the name tells."""
+    if request_id is None:
+        return {}
     found = _IN_A_NAME.fullmatch(request_id)
-    return found and f"00-{found[1]}-{span_id}-00"
+    return {"x-request-id": request_id} | ({"traceparent": f"00-{found[1]}-{span_id}-00"} if found else {})

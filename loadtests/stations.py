@@ -14,6 +14,7 @@ STATIONS: Final = {
     LOOP: ("asyncio/", "uvloop/", "uvicorn/", "authz_service/main.py", "authz_service/api/whole.py"),
     "the door": (
         *("authz_service/api/pos.py", "authz_service/api/arrival.py", "authz_service/problems.py"),
+        *("authz_service/tracing.py", "authz_service/personal_numbers.py"),
         *("authz_service/metrics.py", "authz_service/metric_kinds.py"),
     ),
     "body and fingerprint": (

@@ -21,7 +21,11 @@ from authz_service.keys import Keys
 from authz_service.settings import SANDBOX_ROOT_KEY
 from tests.harm import Premises, Valkey
 from tests.operators import Operator
+from tests.valkey_contents import watched
 from tests.world import PROGRAMME, WITA, World, running
+from tests.written import keep, pytest_configure, pytest_runtest_logreport, pytest_sessionfinish, summary
+
+__all__ = ["pytest_configure", "pytest_runtest_logreport", "pytest_sessionfinish"]
 
 _numbers = count(1)
 
@@ -40,7 +44,8 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     with embedded_servers(directory, durable=False) as servers:
         asyncio.run(_execute(servers.database_url, "CREATE DATABASE template_migrated"))
         migrate(_url_of(servers.database_url, "template_migrated"))
-        yield Cluster(servers, "template_migrated")
+        with watched(servers.redis_url):
+            yield Cluster(servers, "template_migrated")
 
 
 @pytest.fixture
@@ -66,6 +71,7 @@ async def _database(cluster: Cluster, options: str) -> AsyncIterator[str]:
     name = f"test_{next(_numbers)}"
     await _execute(cluster.servers.database_url, f"CREATE DATABASE {name} {options}")
     yield _url_of(cluster.servers.database_url, name)
+    await _keep_tables(_url_of(cluster.servers.database_url, name))
     await _execute(cluster.servers.database_url, f"DROP DATABASE {name} WITH (FORCE)")
 
 
@@ -77,13 +83,30 @@ async def _execute(url: str, statement: str) -> None:
         await connection.close()
 
 
+async def _keep_tables(url: str) -> None:
+    """What operators read of a test's database is searched with all else that was written."""
+    try:
+        connection = await asyncpg.connect(url)
+    except (asyncpg.PostgresError, OSError):
+        return  # the test has closed or dropped it
+    try:
+        for table in ("security_event", "audit_entry", "office_order"):
+            if await connection.fetchval("SELECT to_regclass($1)", table) is not None:
+                rows = await connection.fetch(f"SELECT {table}::text AS row FROM {table}")
+                keep(table, *(row["row"].encode() for row in rows))
+    finally:
+        await connection.close()
+
+
 def _url_of(url: str, database: str) -> str:
     head, question, query = url.partition("?")
     return head.rpartition("/")[0] + "/" + database + question + query
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """How much the state machine of `test_machine.py` did, and how fast; its parts run at the same time."""
+    """What was written and must not be; and how much the state machine of `test_machine.py` did, and how fast: its
+    parts run at the same time."""
+    summary(terminalreporter)
     done = [dict(report.user_properties) for report in terminalreporter.getreports("passed")]
     if parts := [each for each in done if "operations" in each]:
         operations, seconds = (sum(each["operations"] for each in parts), max(each["seconds"] for each in parts))

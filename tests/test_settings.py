@@ -24,6 +24,8 @@ NONSENSE = (
     ({"office_lock_timeout_ms": 5_000}, "office_lock_timeout_ms must be less than office_statement_timeout_ms"),
     ({"office_deadline_seconds": 5}, "office_statement_timeout_ms must be less than office_deadline_seconds"),
     ({"closing_statement_timeout_ms": 5_000}, "closing_lock_timeout_ms must be less than closing_statement_timeout_ms"),
+    ({"shutdown_seconds": 6}, "office_deadline_seconds must be less than shutdown_seconds"),
+    ({"drain_seconds": 9}, "stop_seconds must be more than drain_seconds and three times shutdown_seconds"),
     ({"event_connect_timeout_seconds": 20}, "event_connect_timeout_seconds must be less than event_timeout_seconds"),
     ({"event_look_back_seconds": 60}, "event_journal_margin_seconds must be less than event_look_back_seconds"),
     ({"event_look_back_seconds": 30 * 86_400}, "event_look_back_seconds must be less than event_retention_days"),

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from authz_service.personal_numbers import could_hold_one, without_them
-from authz_service.tracing import given_request_id, names_of, new_request_id, trace_id_of, traceparent_of
+from authz_service.tracing import given_request_id, headers_of_its_cause, names_of, new_request_id, trace_id_of
 from authz_service.vocabulary import with_luhn
+from tests.events import a_sender, an_endpoint, receiving
 from tests.world import World
 
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
@@ -58,6 +59,8 @@ def test_a_name_as_generators_make_it_is_taken(name: str) -> None:
         f"1{CARD}",
         f"{NIK}123",
         "1111222233334444",
+        "4F1E2D3C4B5A6978",
+        "4F1E-2D3C-4B5A-6978",
     ],
 )
 def test_a_name_that_is_none_or_could_hold_the_number_of_a_card_or_a_person_is_not(name: str) -> None:
@@ -68,14 +71,14 @@ def test_a_name_that_is_none_or_could_hold_the_number_of_a_card_or_a_person_is_n
 def test_no_card_and_no_nik_gets_through_whatever_stands_around_it(around: str, number: int, at_the_end: bool) -> None:
     card = with_luhn(f"9{number:014d}")
     name = around + card if at_the_end else card + around
-    assert could_hold_one(name)
+    assert could_hold_one(name.encode())
     assert given_request_id(name.encode()[:64]) is None or len(around) > 48
 
 
 def test_few_random_names_are_refused_by_chance() -> None:
     """Made anew, not lost: the caller reads it in the answer."""
     chance = Random(7)
-    refused = sum(could_hold_one(chance.randbytes(16).hex()) for _ in range(5_000))
+    refused = sum(could_hold_one(chance.randbytes(16).hex().encode()) for _ in range(5_000))
     assert refused < 60
 
 
@@ -114,10 +117,15 @@ def test_a_request_without_a_name_is_called_by_its_trace_and_tells_of_it_later()
     assert names.trace_id == TRACE
     assert names.request_id.startswith(f"req_{TRACE}x")
     assert len(names.request_id) <= 64
-    assert traceparent_of(names.request_id, SPAN) == f"00-{TRACE}-{SPAN}-00"
+    assert headers_of_its_cause(names.request_id, SPAN) == {
+        "x-request-id": names.request_id,
+        "traceparent": f"00-{TRACE}-{SPAN}-00",
+    }
     assert given_request_id(names.request_id.encode()) == names.request_id
     plain = names_of({}, frozenset(), NEW)
-    assert (plain.trace_id, traceparent_of(plain.request_id, SPAN)) == (None, None)
+    assert plain.trace_id is None
+    assert headers_of_its_cause(plain.request_id, SPAN) == {"x-request-id": plain.request_id}
+    assert headers_of_its_cause(None, SPAN) == {}
     assert given_request_id(plain.request_id.encode()) == plain.request_id
 
 
@@ -192,3 +200,15 @@ async def test_bytes_that_are_no_request_are_answered_with_a_name_too(world: Wor
     answer = await reader.read()
     writer.close()
     assert b"\r\nx-request-id: req_" in answer
+
+
+async def test_an_event_of_a_purchase_tells_what_its_request_was_called(world: World) -> None:
+    async with receiving() as receiver, a_sender(world) as sender:
+        await an_endpoint(world, receiver.url, "purchase.*")
+        purchase = world.a_purchase(amount=1_000)
+        sold = await world.post("/v1/authorizations", purchase, key="k", headers={"traceparent": PARENT})
+        await sender.round()
+        await sender.round()
+    (heard,) = receiver.heard
+    assert heard.headers["x-request-id"] == sold.headers["x-request-id"]
+    assert trace_id_of(heard.headers["traceparent"].encode()) == TRACE

@@ -29,6 +29,7 @@ from authz_service.problems import SYSTEM_FAULT_MESSAGE
 from authz_service.serving import HTTP, free_port
 from authz_service.settings import Settings
 from authz_service.vouching import vouch
+from tests.written import keep
 
 T = TypeVar("T")
 PROGRAMME = "samarinda-2024"
@@ -73,6 +74,14 @@ class Reply:
         return self.body[name]
 
 
+async def _reply(response: aiohttp.ClientResponse) -> Reply:
+    """Whole. What refuses, and what machines ask, is searched at the end of the run for what must not be in it."""
+    raw = await response.read()
+    if response.status >= 400 or response.url.path in {"/metrics", "/readyz", "/healthz"}:
+        keep("answers", *raw.splitlines(), *(f"{name}: {value}".encode() for name, value in response.headers.items()))
+    return Reply(response.status, raw, {k.lower(): v for k, v in response.headers.items()})
+
+
 def by_stan(purchase: Mapping[str, Any]) -> dict[str, Any]:
     """How a reversal names a purchase by what was printed on its receipt."""
     return {"stan": purchase["stan"], "terminal_time": purchase["terminal_time"]}
@@ -112,7 +121,9 @@ class World:
         """What Prometheus would get."""
         async with self.http.get(self.metrics_url) as response:
             assert response.status == 200
-            return await response.text()
+            said = await response.text()
+        keep("metrics", *said.encode().splitlines())
+        return said
 
     async def metrics(self) -> dict[str, float]:
         """Every sample by its name and labels, as they are written."""
@@ -177,14 +188,14 @@ class World:
             headers["idempotency-key"] = key
         data = body if isinstance(body, bytes) else orjson.dumps(body) if body is not None else b""
         async with self.http.post(self.base_url + path, data=data, headers=headers, **more) as response:
-            return Reply(response.status, await response.read(), {k.lower(): v for k, v in response.headers.items()})
+            return await _reply(response)
 
     async def get(
         self, path: str, *, till: SandboxTerminal | None = None, headers: Mapping[str, str] | None = None
     ) -> Reply:
         sent = {"authorization": f"Bearer {(till or self.till).key}", **(headers or {})}
         async with self.http.get(self.base_url + path, headers=sent) as response:
-            return Reply(response.status, await response.read(), {k.lower(): v for k, v in response.headers.items()})
+            return await _reply(response)
 
     async def authorise(self, *, key: str | None = None, till: SandboxTerminal | None = None, **changes: Any) -> Reply:
         return await self.post("/v1/authorizations", self.a_purchase(**changes), key=key or self.fresh_key(), till=till)

@@ -78,8 +78,12 @@ def documented(app: FastAPI) -> None:
     app.openapi = lambda: _completed(plain())  # type: ignore[method-assign]  # the way that FastAPI's manual gives
 
 
+_REQUEST_ID = (
+    "What you called the request by `X-Request-Id`, if that may stand in a log; else what we call it. Name it when you"
+    " ask the operators."
+)
 _HEADERS: Final[Mapping[str, Document]] = {
-    "X-Request-Id": {"schema": {"type": "string"}, "description": "Name it when you ask the operators."},
+    "X-Request-Id": {"schema": {"type": "string"}, "description": _REQUEST_ID},
     "Idempotent-Replayed": {"schema": {"const": "true"}, "description": "Only where the answer was given before."},
     "ETag": {"schema": {"type": "string"}, "description": "Send it as `If-None-Match` the next time."},
     "Retry-After": {"schema": {"type": "integer"}, "description": "Seconds to wait."},

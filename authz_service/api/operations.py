@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 
 from fastapi import APIRouter, Response
 
-from authz_service.health import Readiness
+from authz_service.readiness import Readiness
 
 AskReadiness = Callable[[], Awaitable[Readiness]]
 

@@ -44,7 +44,7 @@ WITH mine AS (
         WHERE n.programme_id = $1 AND n.endpoint_id = $2 AND n.claim = $3 AND n.claimed_until > clock_timestamp()
           AND n.disabled_at IS NULL AND (n.rests_until IS NULL OR n.rests_until <= clock_timestamp())
        RETURNING n.url)
-SELECT mine.url, d.number, e.event_id, e.type, e.occurred_at, p.zone, e.data, clock_timestamp() AS now,
+SELECT mine.url, d.number, e.event_id, e.type, e.occurred_at, p.zone, e.data, clock_timestamp() AS now, a.request_id,
        ARRAY(SELECT s.number FROM event_secret s
               WHERE s.programme_id = $1 AND s.endpoint_id = $2 AND s.valid_from <= clock_timestamp()
                 AND (s.valid_until IS NULL OR s.valid_until > clock_timestamp())
@@ -56,6 +56,7 @@ SELECT mine.url, d.number, e.event_id, e.type, e.occurred_at, p.zone, e.data, cl
         ORDER BY number LIMIT 1) d
   JOIN event e ON e.programme_id = $1 AND e.number = d.number
   JOIN programme p ON p.programme_id = $1
+  LEFT JOIN authorisation a ON a.programme_id = $1 AND a.authorisation_id = e.data ->> 'authorization_id'
 """
 _STATE: Final = """
 -- The delivery and its endpoint, locked: how often it was tried in this schedule, and how the endpoint does.
@@ -114,6 +115,8 @@ class Due:
     body: bytes
     now: datetime
     secret_numbers: Sequence[int]
+    request_id: str | None
+    """Of the request that a purchase was authorised by."""
 
 
 async def claim_endpoints(connection: Connection, settings: Settings, claim: str, limit: int) -> list[Claimed]:
@@ -138,6 +141,7 @@ async def next_due(connection: Connection, settings: Settings, claimed: Claimed)
         body=body_of(claimed.programme_id, row["number"], row["type"], row["occurred_at"], row["zone"], row["data"]),
         now=row["now"],
         secret_numbers=row["secrets"],
+        request_id=row["request_id"],
     )
 
 

@@ -20,6 +20,7 @@ from authz_service.events.signature import signed_headers
 from authz_service.keys import Keys
 from authz_service.metrics import ALERTS, EVENT_ATTEMPTS
 from authz_service.settings import Settings
+from authz_service.tracing import SPAN_BYTES, headers_of_its_cause
 from authz_service.vocabulary import Chance, ProgrammeId
 
 log = structlog.get_logger()
@@ -98,7 +99,8 @@ class Dispatcher:
                 if due is None:
                     break
                 keys = [self.keys.event_secret(claimed.endpoint_id, number) for number in due.secret_numbers]
-                headers = signed_headers(due.event_id, due.now, due.body, keys)
+                cause = headers_of_its_cause(due.request_id, self.chance(SPAN_BYTES).hex())
+                headers = signed_headers(due.event_id, due.now, due.body, keys) | cause
                 sent = await send(session, self.settings, due.url, headers, due.body, due.now)
                 EVENT_ATTEMPTS.labels(sent.outcome).inc()
                 chance = int.from_bytes(self.chance(_CHANCE_BYTES)) / 2 ** (8 * _CHANCE_BYTES)

@@ -131,6 +131,15 @@ class Settings(BaseSettings):
     ready_timeout_seconds: float = 2.0
     """A readiness probe that takes longer says no."""
 
+    # The people of the console.
+    password_letters: int = Field(default=12, ge=8, le=64)
+    """The fewest letters of a password that a person chooses."""
+    password_memory_kib: int = Field(default=47_104, ge=8)
+    """Of one argon2id; with one round this is the first of OWASP's settings."""
+    password_rounds: int = Field(default=1, ge=1)
+    passwords_at_once: int = Field(default=2, ge=1, le=16)
+    """So many are compared at the same time in one process, each in a thread: memory is bounded, tills go on."""
+
     # Outgoing events.
     event_seconds: float = Field(default=2.0, gt=0)
     """How often committed events are numbered, and endpoints looked at for which something is due."""

@@ -33,11 +33,21 @@ from authz_service.api.rates import Rate
 from authz_service.bank.follower import Follower
 from authz_service.bank.security import SecurityLog
 from authz_service.clock import ChanceInPortions, Clock, clock_from, monotonic_seconds
-from authz_service.database import DatabaseUnusable, OfficePool, connect_hot, open_office_pool, require_schema
+from authz_service.console import app as console
+from authz_service.console.visit import Desk
+from authz_service.database import (
+    DatabaseUnusable,
+    OfficePool,
+    connect_hot,
+    open_console_pool,
+    open_office_pool,
+    require_schema,
+)
 from authz_service.events.dispatcher import Dispatcher
 from authz_service.idempotency import Hint
 from authz_service.keys import Keys
 from authz_service.lanes import Lane
+from authz_service.passwords import Passwords
 from authz_service.problems import MethodNotAllowed, NoSuchAddress, Problem
 from authz_service.registry import Registry
 from authz_service.settings import Settings, settings_from_environment
@@ -92,7 +102,9 @@ class Service:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._running: Running | None = None
+        self._console = console.console()
         self._framework = _framework(self)
+        console.mount(self._framework, self._console)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         app: ASGIApp = self._running.door if self._running is not None else self._framework
@@ -107,7 +119,7 @@ class Service:
         logs.configure()
         async with AsyncExitStack() as stack:
             try:
-                self._running = await _start(self._settings, self._framework, stack)
+                self._running = await _start(self._settings, self._framework, self._console, stack)
             except Exception as error:
                 _let_the_supervisor_try_again(error, self._settings.worker_pause_seconds)
                 raise
@@ -141,7 +153,7 @@ def _let_the_supervisor_try_again(error: Exception, pause_seconds: float) -> Non
     os._exit(1)
 
 
-async def _start(settings: Settings, framework: FastAPI, stack: AsyncExitStack) -> Running:
+async def _start(settings: Settings, framework: FastAPI, pages: FastAPI, stack: AsyncExitStack) -> Running:
     if settings.database_url is None or settings.redis_url is None:
         raise RuntimeError("DATABASE_URL and REDIS_URL are needed; `authz serve` starts embedded servers without them")
     url = settings.database_url.get_secret_value()
@@ -150,6 +162,8 @@ async def _start(settings: Settings, framework: FastAPI, stack: AsyncExitStack) 
     async with pool.lent() as connection:
         await require_schema(connection)
         epoch = await connection.fetchval(_EPOCH)
+    console_pool = await open_console_pool(settings, url)
+    stack.push_async_callback(_close_pool, console_pool, settings.shutdown_seconds)
     registry = Registry(pool, settings.registry_reload_seconds)
     await registry.load()
     keys = Keys(settings.root_key.get_secret_value())
@@ -185,6 +199,22 @@ async def _start(settings: Settings, framework: FastAPI, stack: AsyncExitStack) 
         bank_addresses=_rate(settings, settings.bank_address_requests_per_second),
         bank_partners=_rate(settings, settings.bank_partner_requests_per_second),
     )
+    desk = Desk(
+        settings=settings,
+        keys=keys,
+        registry=registry,
+        pool=console_pool,
+        clock=clock,
+        chance=os.urandom,
+        passwords=Passwords(settings, os.urandom),
+        addresses=Rate(
+            per_second=settings.console_address_tries_per_minute / 60,
+            burst_seconds=settings.console_address_burst_seconds,
+            senders_limit=settings.bank_senders_limit,
+        ),
+        new_request_id=_new_request_id,
+    )
+    console.seat_desk(pages, desk)
     door = PosDoor(
         inner=framework,
         settings=settings,

@@ -54,7 +54,7 @@ CREATE TABLE audit_entry (
     CONSTRAINT audit_entry_pkey PRIMARY KEY (programme_id, entry_id)
 )
 """,
-    "CREATE INDEX audit_entry_programme_id_subject_kind_subject_id_idx ON audit_entry (programme_id, subject_kind, subject_id)",
+    "CREATE INDEX audit_entry_subject_idx ON audit_entry (programme_id, subject_id, entry_id)",
     "COMMENT ON COLUMN audit_entry.role IS 'of a person of the console; nothing for commands'",
     "COMMENT ON COLUMN audit_entry.before IS 'ids, words and rupiah, nothing personal'",
     "COMMENT ON COLUMN audit_entry.after IS 'the same'",
@@ -101,6 +101,7 @@ NAMES = (
     "ALTER TABLE beneficiary ADD COLUMN name_words bytea[]",
     "COMMENT ON COLUMN beneficiary.name_words IS 'keyed digests of the name''s words; none: not filled yet'",
     "CREATE INDEX beneficiary_name_words_idx ON beneficiary USING gin (name_words)",
+    "CREATE INDEX card_last_four_idx ON card (programme_id, last_four)",
 )
 GUARDS = (
     """

@@ -38,7 +38,7 @@ audit_entry = Table(
     Column("before", JSONB, comment="ids, words and rupiah, nothing personal"),
     Column("after", JSONB, comment="the same"),
     PrimaryKeyConstraint("programme_id", "entry_id"),
-    Index(None, "programme_id", "subject_kind", "subject_id"),
+    Index("audit_entry_subject_idx", "programme_id", "subject_id", "entry_id"),
 )
 
 person = Table(

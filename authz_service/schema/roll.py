@@ -186,6 +186,7 @@ card = Table(
         unique=True,
         postgresql_where=text("status = 'active'"),
     ),
+    Index("card_last_four_idx", "programme_id", "last_four"),
     one_of("status", "not_activated", "active", "blocked", "lost", "stolen", "replaced"),
     CheckConstraint("last_four ~ '^[0-9]{4}$'", name="last_four_are_digits"),
 )

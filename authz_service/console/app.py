@@ -91,4 +91,6 @@ async def _not_here(request: Request, error: Exception) -> Response:
     if not hasattr(request.app.state, "desk"):
         return PlainTextResponse("not served", HTTPStatus.SERVICE_UNAVAILABLE)
     visit = arrived(request)
-    return visit.refused(status, "refused.address")
+    response = visit.refused(status, "refused.address")
+    response.headers["x-request-id"] = visit.request_id
+    return response

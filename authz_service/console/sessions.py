@@ -23,7 +23,8 @@ _TRY: Final = """
 -- seen to be right. $1 programme, $2 name, $3 now, $4 tries, $5 locked until
 UPDATE person
    SET failed_tries = CASE WHEN locked_until <= $3 THEN 1 ELSE failed_tries + 1 END,
-       locked_until = CASE WHEN CASE WHEN locked_until <= $3 THEN 1 ELSE failed_tries + 1 END >= $4 THEN $5::timestamptz END
+       locked_until = CASE WHEN CASE WHEN locked_until <= $3 THEN 1 ELSE failed_tries + 1 END >= $4
+                           THEN $5::timestamptz END
  WHERE programme_id = $1 AND sign_in = $2 AND disabled_at IS NULL AND (locked_until IS NULL OR locked_until <= $3)
 RETURNING person_id, sign_in, role, password_hash, password_is_for_once, locked_until IS NOT NULL AS is_locked
 """

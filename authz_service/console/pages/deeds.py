@@ -15,7 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from authz_service.answers import Answer
 from authz_service.console.families_found import shown_masked
-from authz_service.console.pages.families import deeds_of, is_open
+from authz_service.console.pages.families import BECOMES, deeds_of, is_open
 from authz_service.console.visit import Here, Page, Visit
 from authz_service.database import Connection
 from authz_service.once import Keyed, once
@@ -30,14 +30,6 @@ from authz_service.vocabulary import BeneficiaryId, BeneficiaryStatus, CardId, C
 router = APIRouter(route_class=Page)
 _REASON: Final = TypeAdapter[str](Reason)
 _NUMBER: Final = TypeAdapter[str](CardNumber)
-_BECOMES: Final = {
-    "block": CardStatus.BLOCKED,
-    "unblock": CardStatus.ACTIVE,
-    "activate": CardStatus.ACTIVE,
-    "lost": CardStatus.LOST,
-    "stolen": CardStatus.STOLEN,
-}
-"""What is done to a card → what it is then."""
 Do = Callable[[Connection, InProgramme, Order], Awaitable[Change]]
 
 
@@ -69,7 +61,7 @@ async def card_deed(visit: Here, beneficiary_id: str, card_id: str, deed: str) -
     about = await _card_deed(visit, beneficiary_id, card_id, deed, is_said=True)
     if isinstance(about, Response):
         return about
-    status = _BECOMES[deed]
+    status = BECOMES[deed]
 
     async def do(connection: Connection, here: InProgramme, order: Order) -> Change:
         return await set_card_status(connection, card_id=CardId(card_id), status=status, order=order, **here)
@@ -185,14 +177,14 @@ async def _card_deed(
     if isinstance(shown, Response):
         return shown
     card = next((each for each in shown.cards if each["card_id"] == card_id), None)
-    if card is None or deed not in _BECOMES or not (is_said or deed in deeds_of(CardStatus(card["status"]))):
+    if card is None or deed not in BECOMES or not (is_said or deed in deeds_of(CardStatus(card["status"]))):
         return visit.refused(HTTPStatus.NOT_FOUND, "refused.address")
     return Deed(
         name=deed,
         beneficiary_id=beneficiary_id,
         path=f"/families/{beneficiary_id}/cards/{card_id}/{deed}",
         now=f"cards.status.{card['status']}",
-        then=f"cards.status.{_BECOMES[deed]}",
+        then=f"cards.status.{BECOMES[deed]}",
         last_four=card["last_four"],
     )
 

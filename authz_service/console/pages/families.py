@@ -19,13 +19,14 @@ router = APIRouter(route_class=Page)
 REASONS: Final = ("complaint", "card_desk", "companion_asks", "check_of_data", "audit", "other")
 _REASON: Final = TypeAdapter[str](Reason)
 _SECONDS_A_MINUTE: Final = 60
-_DEEDS: Final = {
+BECOMES: Final = {
     "block": CardStatus.BLOCKED,
     "unblock": CardStatus.ACTIVE,
     "activate": CardStatus.ACTIVE,
     "lost": CardStatus.LOST,
     "stolen": CardStatus.STOLEN,
 }
+"""What is done to a card → what it is then."""
 
 
 @router.get("/families")
@@ -100,7 +101,7 @@ def deeds_of(status: CardStatus) -> list[str]:
     """What the card desk may make of such a card, the mildest first."""
     back = "activate" if status is CardStatus.NOT_ACTIVATED else "unblock"
     offered = ("block", back, "lost", "stolen")
-    return [deed for deed in offered if status in MAY_BECOME[_DEEDS[deed]]]
+    return [deed for deed in offered if status in MAY_BECOME[BECOMES[deed]]]
 
 
 async def _ask_why(visit: Visit, beneficiary_id: str, wrong: str | None = None) -> Response:

@@ -109,11 +109,9 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     "changes.from": ("Berlaku", "Holds from"),
     # Cards.
     "cards.title": ("Kartu", "Cards"),
-    "cards.number": ("Nomor", "Number"),
     "cards.ending": ("berakhir {last_four}", "ending in {last_four}"),
     "cards.expires": ("Berlaku sampai", "Good until"),
     "cards.none": ("Keluarga ini belum mempunyai kartu.", "The family has no card yet."),
-    "cards.actions": ("Tindakan", "Actions"),
     "cards.status.not_activated": ("belum aktif", "not activated"),
     "cards.status.active": ("aktif", "active"),
     "cards.status.blocked": ("diblokir", "blocked"),

@@ -14,6 +14,7 @@ from urllib.request import urlopen
 
 import pytest
 
+from authz_service.people import Role
 from authz_service.serving import free_port
 from authz_service.simulation.orders import read_orders
 from authz_service.simulation.statement import Statement
@@ -61,6 +62,9 @@ def test_the_demo_plays_the_quarter_serves_today_and_its_curl_gets_an_approval(t
         assert "****0002" in settling
         assert "000000000002" in (tmp_path / "demo" / "bank.csv").read_text()
         assert "Penjualan" in (tmp_path / "demo" / "shop.csv").read_text()
+        assert len(re.findall(r"^  \w+ +[a-z.]+ +sandbox-[0-9a-z-]{19}$", report, re.MULTILINE)) == len(Role)
+        with urlopen(f"http://127.0.0.1:{port}/console/", timeout=20) as answer:
+            assert "Masuk ke konsol" in answer.read().decode()
         with urlopen(f"http://127.0.0.1:{port}/docs", timeout=20) as answer:
             page = answer.read().decode()
         assert "swagger-ui" in page

@@ -154,7 +154,8 @@ async def test_an_instance_opens_no_more_connections_than_its_workers_may(two_in
         await storm
     assert {each["authz-hot"] for each in open_at_once} == {workers * settings.lanes}
     assert workers < max(each["authz-office"] for each in open_at_once) <= workers * settings.office_pool_size
-    assert {name for each in open_at_once for name in each} == {"authz-hot", "authz-office"}
+    assert {each["authz-console"] for each in open_at_once} == {workers}  # nobody is at the console
+    assert {name for each in open_at_once for name in each} == {"authz-hot", "authz-office", "authz-console"}
 
 
 async def test_a_killed_worker_is_replaced_and_every_sale_gets_its_one_answer(one_instance: Instances) -> None:
@@ -266,12 +267,12 @@ def test_the_number_of_workers_can_be_typed(premises: Premises, monkeypatch: pyt
 def test_more_workers_than_postgresql_has_connections_for_are_refused(
     premises: Premises, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of 200 connections three are kept for others, and a worker may open six: 32 have room, 33 have none."""
+    """Of 200 connections three are kept for others, and a worker may open nine: 21 have room, 22 have none."""
     served: list[int] = []
     monkeypatch.setattr(cli, "serve", lambda settings: served.append(settings.workers))
     environment = {"DATABASE_URL": premises.database_url, "REDIS_URL": premises.redis_url, "AUTHZ_PORT": "0"}
-    for workers, code in ((32, 0), (33, 1)):
+    for workers, code in ((21, 0), (22, 1)):
         result = CliRunner().invoke(cli.app, ["serve", "--sandbox", "--workers", str(workers)], env=environment)
         assert result.exit_code == code, result.output
-    assert "PostgreSQL takes 197 connections and 33 workers may open 198" in " ".join(result.output.split())
-    assert served == [32]
+    assert "PostgreSQL takes 197 connections and 22 workers may open 198" in " ".join(result.output.split())
+    assert served == [21]

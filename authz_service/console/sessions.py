@@ -29,8 +29,8 @@ UPDATE person
 RETURNING person_id, sign_in, role, password_hash, password_is_for_once, locked_until IS NOT NULL AS is_locked
 """
 _RIGHT: Final = """
--- The password was right, and is still the one that was compared.
-UPDATE person SET failed_tries = 0, locked_until = NULL
+-- The password was right, and is still the one that was compared; hashed anew where $4 is given.
+UPDATE person SET failed_tries = 0, locked_until = NULL, password_hash = coalesce($4, password_hash)
  WHERE programme_id = $1 AND person_id = $2 AND password_hash = $3 AND disabled_at IS NULL
 """
 _BEGIN: Final = """
@@ -100,11 +100,14 @@ async def try_name(
     return Try(person=person, password_hash=row["password_hash"], is_the_last=row["is_locked"])
 
 
-async def begin(connection: Connection, keys: Keys, settings: Settings, tried: Try, token: str, where: Where) -> bool:
-    """The person is signed in with the new token; False where the password was changed meanwhile."""
+async def begin(
+    connection: Connection, keys: Keys, settings: Settings, tried: Try, token: str, where: Where, fresh_hash: str | None
+) -> bool:
+    """The person is signed in with the new token; False where the password was changed meanwhile. `fresh_hash`: of the
+    same password, by the parameters of today."""
     person = tried.person
     async with connection.transaction():
-        done = await connection.execute(_RIGHT, person.programme_id, person.person_id, tried.password_hash)
+        done = await connection.execute(_RIGHT, person.programme_id, person.person_id, tried.password_hash, fresh_hash)
         if done != "UPDATE 1":
             return False
         await connection.execute(_FORGET, person.programme_id, where.now - timedelta(days=1))

@@ -32,6 +32,7 @@ from authz_service.database import Connection, OfficePool
 from authz_service.keys import Keys
 from authz_service.metrics import count_answer
 from authz_service.passwords import Passwords
+from authz_service.people import Role
 from authz_service.problems import Problem
 from authz_service.registry import Reference, Registry
 from authz_service.settings import SANDBOX_ROOT_KEY, Settings
@@ -39,6 +40,8 @@ from authz_service.vocabulary import Chance, ProgrammeId
 
 log = structlog.get_logger()
 PREFIX: Final = "/console"
+SESSION_COOKIE: Final = "authz_console"
+VISITOR_COOKIE: Final = "authz_visitor"
 LANGUAGE_COOKIE: Final = "authz_language"
 TOKEN_BYTES: Final = 32
 _NONCE_BYTES: Final = 8
@@ -85,7 +88,10 @@ class Visit:
     request: Request
     request_id: str
     token: str
-    """Of the session, or of somebody who has not signed in: forms are bound to it all the same."""
+    """Of the session, if the browser has sent one."""
+    visitor: str
+    """Of the browser: forms of somebody who has not signed in are bound to it. A cookie of its own, for whoever comes
+    from another site has the session's cookie withheld, and must not lose it by being shown the sign-in."""
     language: str
     now: datetime
     someone: SignedIn | None
@@ -141,7 +147,8 @@ class Visit:
     def form_token(self) -> str:
         """Another one on each page, all of them good for this session: what is compressed beside it tells nothing."""
         nonce = self.desk.chance(_NONCE_BYTES).hex()
-        return nonce + self.desk.keys.form_token(f"{nonce} {self.token}")
+        bound_to = self.token if self.someone is not None else self.visitor
+        return nonce + self.desk.keys.form_token(f"{nonce} {bound_to}")
 
     def page(self, template: str, status: int = 200, **shown: Any) -> Response:
         """The page, drawn."""
@@ -156,10 +163,10 @@ class Visit:
         """A page that says no, in a sentence."""
         return self.page("refused.html", status, title=self.t("refused.title"), sentence=self.t(word, **filled))
 
-    def with_token(self, response: Response, token: str) -> Response:
+    def with_token(self, response: Response, token: str, cookie: str = SESSION_COOKIE) -> Response:
         """The browser has this token from now on."""
         response.set_cookie(
-            _cookie_name(self.request, self.desk), token, httponly=True, samesite="strict", path=PREFIX,
+            _cookie_name(cookie, self.request, self.desk), token, httponly=True, samesite="strict", path=PREFIX,
             secure=_is_secure(self.request, self.desk),
         )  # fmt: skip
         return response
@@ -197,7 +204,7 @@ class Page(APIRoute):
         self,
         visit: Visit,
         address: str,
-        permitted: Any,
+        permitted: frozenset[Role] | None,
         plain: Callable[[Request], Coroutine[Any, Any, Response]],
     ) -> Response:
         """What the page answers to whom it is for; a sentence, or the way to the sign-in, to everybody else."""
@@ -206,7 +213,7 @@ class Page(APIRoute):
             if not _is_from_here(visit.request):
                 return visit.refused(HTTPStatus.FORBIDDEN, "refused.origin")
             visit.form = await _form(visit)
-            if not _is_our_form(visit):
+            if not _is_our_form(visit, permitted):
                 return visit.refused(HTTPStatus.FORBIDDEN, "refused.form")
         if permitted is not ANYBODY:
             if visit.someone is None:
@@ -237,7 +244,8 @@ def arrived(request: Request) -> Visit:
         desk=desk,
         request=request,
         request_id=desk.new_request_id(),
-        token=request.cookies.get(_cookie_name(request, desk), "")[: 2 * TOKEN_BYTES],
+        token=_cookie(SESSION_COOKIE, request, desk),
+        visitor=_cookie(VISITOR_COOKIE, request, desk),
         language=language if language in LANGUAGES else LANGUAGES[0],
         now=desk.clock.estimate(),
         someone=None,
@@ -279,12 +287,16 @@ async def _form(visit: Visit) -> dict[str, str]:
     return fields if whole else {}
 
 
-def _is_our_form(visit: Visit) -> bool:
+def _is_our_form(visit: Visit, permitted: frozenset[Role] | None) -> bool:
+    """It is bound to the session; where anybody may, or the session is over, also to the browser."""
     sent = visit.form.get("form_token", "")
     nonce, token = sent[: 2 * _NONCE_BYTES], sent[2 * _NONCE_BYTES :]
-    if not visit.token or not sent.isascii():
+    if not sent.isascii():
         return False
-    return compare_digest(token, visit.desk.keys.form_token(f"{nonce} {visit.token}"))
+    for_anybody = permitted is ANYBODY or visit.someone is None
+    bound_to = (visit.token, visit.visitor) if for_anybody else (visit.token,)
+    form_token = visit.desk.keys.form_token
+    return any(compare_digest(token, form_token(f"{nonce} {each}")) for each in bound_to if each)
 
 
 def _is_secure(request: Request, desk: Desk) -> bool:
@@ -292,9 +304,13 @@ def _is_secure(request: Request, desk: Desk) -> bool:
     return not desk.is_sandbox and (request.url.hostname or "") not in _LOOPBACK
 
 
-def _cookie_name(request: Request, desk: Desk) -> str:
-    """With the prefix for which browsers take it only over TLS and from no other site."""
-    return "__Secure-authz_console" if _is_secure(request, desk) else "authz_console"
+def _cookie(name: str, request: Request, desk: Desk) -> str:
+    return request.cookies.get(_cookie_name(name, request, desk), "")[: 2 * TOKEN_BYTES]
+
+
+def _cookie_name(name: str, request: Request, desk: Desk) -> str:
+    """With the prefix for which browsers take it only over TLS."""
+    return f"__Secure-{name}" if _is_secure(request, desk) else name
 
 
 def set_language(response: Response, language: str, visit: Visit) -> None:

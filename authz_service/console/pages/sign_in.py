@@ -7,7 +7,7 @@ from fastapi import APIRouter, Response
 from authz_service.api.rates import sender_at
 from authz_service.clock import monotonic_seconds
 from authz_service.console.sessions import begin, end, failed, try_name
-from authz_service.console.visit import Here, Page, Visit, set_language
+from authz_service.console.visit import VISITOR_COOKIE, Here, Page, Visit, set_language
 from authz_service.console.words import LANGUAGES
 from authz_service.passwords import LONGEST, PasswordRefused
 from authz_service.people import SIGN_IN, Ordered, set_password
@@ -43,9 +43,11 @@ async def sign_in(visit: Here) -> Response:
         form.get("password", ""), tried.password_hash if tried is not None else None
     )
     token = visit.new_token()
+    is_outdated = tried is not None and is_right and desk.passwords.is_outdated(tried.password_hash)
+    fresh = await desk.passwords.hash(form["password"]) if is_outdated else None
     if tried is not None:
         async with visit.lent() as connection:
-            if is_right and await begin(connection, desk.keys, desk.settings, tried, token, visit.where):
+            if is_right and await begin(connection, desk.keys, desk.settings, tried, token, visit.where, fresh):
                 return visit.with_token(visit.redirect("/"), token)
             await failed(connection, tried, visit.where)
     return _form(visit, HTTPStatus.UNAUTHORIZED, "sign_in.wrong")
@@ -104,14 +106,13 @@ async def language(visit: Here) -> Response:
 
 
 def _form(visit: Visit, status: int = HTTPStatus.OK, wrong: str | None = None) -> Response:
-    token = visit.token or visit.new_token()
-    visit.token = token
+    visit.visitor = visit.visitor or visit.new_token()
     programmes = [(each, visit.desk.registry.reference(each).programme.name) for each in visit.desk.registry.programmes]
     page = visit.page(
         "sign_in.html", status, programmes=programmes, name=visit.form.get("name", ""), wrong=wrong,
         chosen=visit.form.get("programme"),
     )  # fmt: skip
-    return visit.with_token(page, token)
+    return visit.with_token(page, visit.visitor, VISITOR_COOKIE)
 
 
 def _password_form(visit: Visit, wrong: str | None = None) -> Response:

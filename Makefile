@@ -15,7 +15,7 @@ USERS ?= 27
 RUN_TIME ?= 60s
 LOCUST = AUTHZ_TILLS=$(TILLS) .venv/bin/python -m locust -f loadtests/locustfile.py --host $(HOST)
 
-.PHONY: help demo serve test test-long test-quarters mutants check bench bench-guard bench-profile bench-scale bench-workers plots docs \
+.PHONY: help demo serve test test-long test-quarters mutants check bench bench-guard bench-profile bench-scale bench-workers plots docs screenshots \
 	load load-ui lock clean
 
 help:
@@ -32,6 +32,7 @@ help:
 	@echo "make bench-guard    whether authorise is still fast enough beside an empty endpoint, half a minute"
 	@echo "make bench-profile  where Python's time goes in a sale, a minute; py-spy must be installed (ARGS='--py-spy …')"
 	@echo "make docs           draws docs/hold-states.md and the lists in docs/events.md and docs/metrics.md from the code"
+	@echo "make screenshots    draws docs/console/*.png, the console's pages in a Chromium, half a minute"
 	@echo "make load           four journeys against the service at HOST, judged by loadtests/targets.toml (JOURNEYS=ShopsDay: one)"
 	@echo "make load-ui        the same journeys, chosen and started on locust's page at http://127.0.0.1:8089"
 	@echo "make bench-workers  what two workers do compared with one, three minutes (ARGS=--quick: half of one)"
@@ -81,6 +82,9 @@ docs: .venv/installed
 	@.venv/bin/python -m tests.hold_states
 	@.venv/bin/python -m tests.event_examples
 	@.venv/bin/python -m tests.metrics_page
+
+screenshots: .venv/installed
+	@.venv/bin/python -m tests.console_pictures
 
 # One journey after the other, also when one has failed.
 load: .venv/installed

@@ -16,6 +16,7 @@ from authz_service.commands.events import events
 from authz_service.commands.family import family
 from authz_service.commands.keys import keys, operators
 from authz_service.commands.ledger import ledger
+from authz_service.commands.people import audit, person
 from authz_service.commands.place import console, office, refusals, refusals_in_the_log, servers, settings_given, url_of
 from authz_service.commands.programme import programme
 from authz_service.commands.reconcile import exceptions, reconcile_command
@@ -58,6 +59,8 @@ app.command("reconcile")(reconcile_command)
 app.add_typer(exceptions, name="exceptions")
 app.add_typer(dispute, name="dispute")
 app.add_typer(events, name="events")
+app.add_typer(person, name="person")
+app.add_typer(audit, name="audit")
 SEED: Final = 2024
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]"
 
-REVISION: Final = "0014"
+REVISION: Final = "0015"
 """The newest file in `alembic/versions`; a test compares. Revisions are numbers that sort."""
 OLDEST_POSTGRESQL: Final = 15
 _UTC: Final = {"timezone": "UTC"}
@@ -96,14 +96,39 @@ async def open_office_pool(settings: Settings, url: str) -> "OfficePool":
     return pool
 
 
+async def open_console_pool(settings: Settings, url: str) -> "OfficePool":
+    """Connections of the people at the console: however long their lists, the office's own work goes on."""
+    limit = f"{settings.console_statement_timeout_ms}ms"
+    limits = {"statement_timeout": limit, "lock_timeout": limit, "idle_in_transaction_session_timeout": limit}
+    with _said_clearly(url):
+        pool = OfficePool(
+            settings,
+            asyncpg_dsn(url),
+            {**limits, "application_name": "authz-console"},
+            connections=settings.console_pool_size,
+            deadline_seconds=settings.console_deadline_seconds,
+        )
+        await pool
+    return pool
+
+
 class OfficePool(asyncpg.Pool):
     """A pool whose connections are lent for a time, never for ever."""
 
-    def __init__(self, settings: Settings, dsn: str, server_settings: dict[str, str]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        dsn: str,
+        server_settings: dict[str, str],
+        *,
+        connections: int | None = None,
+        deadline_seconds: float | None = None,
+    ) -> None:
+        """As many connections, lent for as long, as the office has, unless it is said."""
         super().__init__(
             dsn,
             min_size=1,
-            max_size=settings.office_pool_size,
+            max_size=connections or settings.office_pool_size,
             max_queries=50_000,
             max_inactive_connection_lifetime=300.0,
             loop=None,
@@ -112,7 +137,7 @@ class OfficePool(asyncpg.Pool):
             timeout=settings.connect_timeout_seconds,
             server_settings={**_UTC, **server_settings},
         )
-        self.deadline_seconds = settings.office_deadline_seconds
+        self.deadline_seconds = deadline_seconds or settings.office_deadline_seconds
 
     @asynccontextmanager
     async def lent(self, limit_seconds: float | None = None) -> AsyncIterator[Connection]:
@@ -156,11 +181,13 @@ async def require_room(connection: Connection, settings: Settings) -> None:
 
     Else it would be found out on the first of the month, when a lane cannot come back.
     """
-    needed = settings.workers * (settings.lanes + settings.office_pool_size) + WATCH_CONNECTIONS
+    of_a_worker = settings.lanes + settings.office_pool_size + settings.console_pool_size
+    needed = settings.workers * of_a_worker + WATCH_CONNECTIONS
     if (offered := await connection.fetchval(_CONNECTIONS)) < needed:
         raise DatabaseUnusable(
             f"PostgreSQL takes {offered} connections and {settings.workers} workers may open {needed}: lower"
-            " AUTHZ_WORKERS, AUTHZ_LANES or AUTHZ_OFFICE_POOL_SIZE, or raise its max_connections."
+            " AUTHZ_WORKERS, AUTHZ_LANES, AUTHZ_OFFICE_POOL_SIZE or AUTHZ_CONSOLE_POOL_SIZE, or raise its"
+            " max_connections."
         )
 
 

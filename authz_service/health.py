@@ -26,6 +26,7 @@ class Pulse:
     settings: Settings
     hint: Hint
     pool: OfficePool
+    console_pool: OfficePool
 
     async def beat_for_ever(self) -> None:
         while True:
@@ -35,6 +36,7 @@ class Pulse:
     async def beat(self) -> None:
         """What was found is told."""
         tell_of_pool("office", self.pool)
+        tell_of_pool("console", self.console_pool)
         REDIS_QUEUE.set(self.hint.untold)
         REDIS_UP.set(await self.hint.is_up())
         began = monotonic_seconds()

@@ -31,6 +31,9 @@ class Keys:
         self._terminal = _derived(root_key, b"terminal key")
         self._access = _derived(root_key, b"access key")
         self._nik = _derived(root_key, b"nik")
+        self._name_word = _derived(root_key, b"word of a name")
+        self._session = _derived(root_key, b"console session")
+        self._form = _derived(root_key, b"console form")
         self._bank_secret = _derived(root_key, b"bank client secret")
         self._bank_token = _derived(root_key, b"bank access token")
         self._event_secret = _derived(root_key, b"event endpoint secret")
@@ -49,6 +52,18 @@ class Keys:
     def nik_digest(self, nik: str) -> bytes:
         """Finds a family by its number without keeping the number."""
         return _digest(self._nik, nik.encode())
+
+    def name_word_digest(self, programme_id: str, word: str) -> bytes:
+        """Finds families by a word of their name without keeping the word; each programme's are its own."""
+        return _digest(self._name_word, f"{programme_id} {word}".encode())
+
+    def session_digest(self, token: str) -> bytes:
+        """Of a session's token at the console."""
+        return _digest(self._session, token.encode())
+
+    def form_token(self, token: str) -> str:
+        """What a form of that session carries: derived, so kept nowhere, and it does not tell the session's token."""
+        return _digest(self._form, token.encode()).hex()
 
     def request_digest(self, content: bytes) -> bytes:
         """Of an idempotency key, or of a request's canonical form: both are kept only so."""

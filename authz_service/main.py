@@ -34,13 +34,23 @@ from authz_service.api.rates import Rate
 from authz_service.bank.follower import Follower
 from authz_service.bank.security import SecurityLog
 from authz_service.clock import ChanceInPortions, Clock, clock_from
-from authz_service.database import DatabaseUnusable, OfficePool, connect_hot, open_office_pool, require_schema
+from authz_service.console import app as console
+from authz_service.console.visit import Desk
+from authz_service.database import (
+    DatabaseUnusable,
+    OfficePool,
+    connect_hot,
+    open_console_pool,
+    open_office_pool,
+    require_schema,
+)
 from authz_service.events.dispatcher import Dispatcher
 from authz_service.exposition import METRICS_VARIABLE
 from authz_service.health import Pulse
 from authz_service.idempotency import Hint
 from authz_service.keys import Keys
 from authz_service.lanes import Lane
+from authz_service.passwords import Passwords
 from authz_service.problems import MethodNotAllowed, NoSuchAddress, Problem
 from authz_service.readiness import Health, Readiness, Status
 from authz_service.registry import Registry
@@ -84,7 +94,9 @@ class Service:
         self._settings = settings
         self._running: Running | None = None
         self._is_draining = False
+        self._console = console.console()
         self._framework = _framework(self)
+        console.mount(self._framework, self._console)
         self._inner = Identified(self._framework, new_request_id)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -109,7 +121,7 @@ class Service:
         asyncio.get_running_loop().set_exception_handler(logs.in_a_loop)
         async with AsyncExitStack() as stack:
             try:
-                self._running = await _start(self._settings, self._framework, self._inner, stack)
+                self._running = await _start(self._settings, self._framework, self._inner, self._console, stack)
             except Exception as error:
                 _let_the_supervisor_try_again(error, self._settings.worker_pause_seconds)
                 raise
@@ -143,7 +155,9 @@ def _let_the_supervisor_try_again(error: Exception, pause_seconds: float) -> Non
     os._exit(1)
 
 
-async def _start(settings: Settings, framework: FastAPI, inner: ASGIApp, stack: AsyncExitStack) -> Running:
+async def _start(
+    settings: Settings, framework: FastAPI, inner: ASGIApp, pages: FastAPI, stack: AsyncExitStack
+) -> Running:
     if settings.database_url is None or settings.redis_url is None:
         raise RuntimeError("DATABASE_URL and REDIS_URL are needed; `authz serve` starts embedded servers without them")
     url = settings.database_url.get_secret_value()
@@ -152,6 +166,8 @@ async def _start(settings: Settings, framework: FastAPI, inner: ASGIApp, stack: 
     async with pool.lent() as connection:
         await require_schema(connection)
         epoch = await connection.fetchval(_EPOCH)
+    console_pool = await open_console_pool(settings, url)
+    stack.push_async_callback(_close_pool, console_pool, settings.shutdown_seconds)
     registry = Registry(pool, settings.registry_reload_seconds)
     await registry.load()
     keys = Keys(settings.root_key.get_secret_value())
@@ -169,7 +185,7 @@ async def _start(settings: Settings, framework: FastAPI, inner: ASGIApp, stack: 
     follower = Follower(settings=settings, pool=pool, clock=clock, chance=os.urandom, news=news)
     dispatcher = Dispatcher(settings=settings, pool=pool, keys=keys, clock=clock, chance=os.urandom)
     watcher = Watcher(settings=settings, url=url, pool=pool, clock=clock)
-    pulse = Pulse(settings=settings, hint=hint, pool=pool)
+    pulse = Pulse(settings=settings, hint=hint, pool=pool, console_pool=console_pool)
     needed = [asyncio.create_task(each) for each in (hint.tell_for_ever(), registry.follow())]
     background = [
         asyncio.create_task(each)
@@ -195,6 +211,22 @@ async def _start(settings: Settings, framework: FastAPI, inner: ASGIApp, stack: 
         bank_addresses=_rate(settings, settings.bank_address_requests_per_second),
         bank_partners=_rate(settings, settings.bank_partner_requests_per_second),
     )
+    desk = Desk(
+        settings=settings,
+        keys=keys,
+        registry=registry,
+        pool=console_pool,
+        clock=clock,
+        chance=os.urandom,
+        passwords=Passwords(settings, os.urandom),
+        addresses=Rate(
+            per_second=settings.console_address_tries_per_minute / 60,
+            burst_seconds=settings.console_address_burst_seconds,
+            senders_limit=settings.bank_senders_limit,
+        ),
+        new_request_id=new_request_id,
+    )
+    console.seat_desk(pages, desk)
     door = PosDoor(
         inner=inner,
         settings=settings,

@@ -1,6 +1,7 @@
 """What the office orders beside the roll: caps, operators, keys, settlement, the close. Each names who ordered it.
 
 An order is kept in the transaction that carries it out, and never changed; those of families are `family_change`.
+Each is in the audit log, too.
 
 OrderRefused    nothing was changed
 """
@@ -14,6 +15,7 @@ from typing import Any, Final
 import orjson
 from pydantic import TypeAdapter, ValidationError
 
+from authz_service.audit import Subject, keep_audit, seat
 from authz_service.database import Connection
 from authz_service.requests import Label, Reason
 from authz_service.vocabulary import CHANCE_BYTES, Chance, new_id
@@ -70,6 +72,11 @@ class OrderKind(StrEnum):
     HOLIDAYS_CHANGED = "holidays_changed"
     PAYOUT_LIMIT_SET = "payout_limit_set"
     ENTITLEMENTS_GRANTED = "entitlements_granted"
+    PERSON_ADDED = "person_added"
+    PERSON_ROLE_SET = "person_role_set"
+    PERSON_PASSWORD_SET = "person_password_set"  # noqa: S105
+    PERSON_DISABLED = "person_disabled"
+    PERSON_ENABLED = "person_enabled"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +112,20 @@ async def keep_order(
     order_id = new_id("ord", now, chance(CHANCE_BYTES))
     document = orjson.dumps(detail).decode()
     await connection.execute(_KEEP, programme_id, order_id, kind, actor, reason, document, now)
+    await keep_audit(
+        connection,
+        programme_id,
+        actor=actor,
+        role=seat().role,
+        action=kind,
+        subject=Subject(kind="order", id=order_id),
+        reason=reason,
+        before=None,
+        after=detail,
+        now=now,
+        chance=chance,
+        request_id=seat().request_id,
+    )
 
 
 def require_reason(reason: str) -> None:

@@ -20,6 +20,8 @@ _SHORTER_FIRST: Final = (
     ("office_lock_timeout_ms", "office_statement_timeout_ms", "waiting for a lock is a part of a statement"),
     ("office_statement_timeout_ms", "office_deadline_seconds", "what the server says must be heard"),
     ("office_deadline_seconds", "shutdown_seconds", "a request that is under way must get its answer"),
+    ("console_statement_timeout_ms", "console_deadline_seconds", "what the server says must be heard"),
+    ("console_idle_seconds", "console_session_seconds", "else nobody is ever idle"),
     ("closing_lock_timeout_ms", "closing_statement_timeout_ms", "waiting for a lock is a part of a statement"),
     ("event_connect_timeout_seconds", "event_timeout_seconds", "connecting is a part of an attempt"),
     ("event_journal_margin_seconds", "event_look_back_seconds", "the look back finds what is older"),
@@ -138,6 +140,35 @@ class Settings(BaseSettings):
     """A readiness probe that takes longer says no."""
     ready_cache_seconds: float = Field(default=0.5, ge=0, allow_inf_nan=False)
     """What a probe found is what all others are told for so long: probes cannot load the database."""
+
+    # The people of the console.
+    password_letters: int = Field(default=12, ge=8, le=64)
+    """The fewest letters of a password that a person chooses."""
+    password_memory_kib: int = Field(default=47_104, ge=8)
+    """Of one argon2id; with one round this is the first of OWASP's settings."""
+    password_rounds: int = Field(default=1, ge=1)
+    passwords_at_once: int = Field(default=2, ge=1, le=16)
+    """So many are compared at the same time in one process, each in a thread: memory is bounded, tills go on."""
+
+    # The console.
+    console_pool_size: int = Field(default=3, ge=1)
+    """Connections of one process for the people at the console."""
+    console_statement_timeout_ms: int = 4_000
+    console_deadline_seconds: float = 5.0
+    """So long one use of such a connection may take, the wait for it included."""
+    console_idle_seconds: float = 1_200.0
+    """Who asks for nothing for so long signs in again: the desk may have been left."""
+    console_session_seconds: float = 36_000.0
+    """A working day; after it everybody signs in again."""
+    console_look_seconds: float = 1_800.0
+    """A family that was opened with a reason stays open so long for that person; then the reason is asked again."""
+    console_tries: int = Field(default=5, ge=1)
+    """After so many wrong passwords in a row a person is locked."""
+    console_lock_seconds: float = 900.0
+    console_address_tries_per_minute: float = Field(default=12.0, gt=0, allow_inf_nan=False)
+    """Sign-ins that a process takes for long from one address, whoever is named; more is answered 429."""
+    console_address_burst_seconds: float = Field(default=120.0, gt=0, allow_inf_nan=False)
+    """So many seconds' worth of them may come at once after a pause: an office has one address."""
 
     # Outgoing events.
     event_seconds: float = Field(default=2.0, gt=0)

@@ -145,6 +145,18 @@ async def world(enrolled_url: str, redis_url: str, enrolled: EnrolledTemplate, t
         yield it
 
 
+@pytest.fixture(scope="module")
+async def console_world(
+    cluster: Cluster, enrolled: EnrolledTemplate, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[World]:
+    """A `world` for all tests of a module at the console: each takes people and families of its own."""
+    directory = tmp_path_factory.mktemp("console")
+    limits = {"console_address_tries_per_minute": 6e6, "password_memory_kib": 64}
+    async for url in _database(cluster, f"TEMPLATE {enrolled.database}"):
+        async with running(url, cluster.servers.redis_url, directory, enrolled.tills, **limits) as it:
+            yield it
+
+
 @pytest.fixture
 def premises(enrolled_url: str, redis_url: str, enrolled: EnrolledTemplate, tmp_path: Path) -> Premises:
     """What several services of one test share."""

@@ -14,6 +14,7 @@ from urllib.request import urlopen
 
 import pytest
 
+from authz_service.people import Role
 from authz_service.serving import another_free_port, free_port
 from authz_service.simulation.orders import read_orders
 from authz_service.simulation.statement import Statement
@@ -61,11 +62,7 @@ def test_the_demo_plays_the_quarter_serves_today_and_its_curl_gets_an_approval(t
         assert "****0002" in settling
         assert "000000000002" in (tmp_path / "demo" / "bank.csv").read_text()
         assert "Penjualan" in (tmp_path / "demo" / "shop.csv").read_text()
-        (metrics_url,) = re.findall(
-            r"^Metrics for Prometheus: (http://127\.0\.0\.1:\d+/metrics)$", report, re.MULTILINE
-        )
-        with urlopen(metrics_url, timeout=20) as answer:
-            assert 'authz_decisions_total{outcome="approved",reason="approved"} ' in answer.read().decode()
+        assert_people_can_look(report, port)
         with urlopen(f"http://127.0.0.1:{port}/docs", timeout=20) as answer:
             page = answer.read().decode()
         assert "swagger-ui" in page
@@ -77,6 +74,16 @@ def test_the_demo_plays_the_quarter_serves_today_and_its_curl_gets_an_approval(t
         if demo.stdout is not None:
             demo.stdout.close()
     assert status == 0
+
+
+def assert_people_can_look(report: str, port: int) -> None:
+    """The metrics and the console are where the report says, and each role has a sign-in."""
+    (metrics_url,) = re.findall(r"^Metrics for Prometheus: (http://127\.0\.0\.1:\d+/metrics)$", report, re.MULTILINE)
+    with urlopen(metrics_url, timeout=20) as answer:
+        assert 'authz_decisions_total{outcome="approved",reason="approved"} ' in answer.read().decode()
+    assert len(re.findall(r"^  \w+ +[a-z.]+ +sandbox-[0-9a-z-]{19}$", report, re.MULTILINE)) == len(Role)
+    with urlopen(f"http://127.0.0.1:{port}/console/", timeout=20) as answer:
+        assert "Masuk ke konsol" in answer.read().decode()
 
 
 def assert_the_bank_is_the_books(settled: str) -> None:

@@ -157,9 +157,10 @@ async def test_an_instance_opens_no_more_connections_than_its_workers_may(two_in
         await storm
     assert {each["authz-hot"] for each in open_at_once} == {workers * settings.lanes}
     assert workers < max(each["authz-office"] for each in open_at_once) <= workers * settings.office_pool_size
+    assert {each["authz-console"] for each in open_at_once} == {workers}  # nobody is at the console
     # Of all workers of both instances one watches.
     assert all(each.pop("authz-watch", 0) <= WATCH_CONNECTIONS for each in open_at_once)
-    assert {name for each in open_at_once for name in each} == {"authz-hot", "authz-office"}
+    assert {name for each in open_at_once for name in each} == {"authz-hot", "authz-office", "authz-console"}
 
 
 async def test_a_killed_worker_is_replaced_and_every_sale_gets_its_one_answer(one_instance: Instances) -> None:
@@ -303,7 +304,7 @@ def test_the_number_of_workers_can_be_typed(premises: Premises, monkeypatch: pyt
 def test_more_workers_than_postgresql_has_connections_for_are_refused(
     premises: Premises, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of 200 connections three are kept for others, a worker may open six and who watches three: 32 have room."""
+    """Of 200 connections three are kept for others, a worker may open nine and who watches three: 21 have room."""
     served: list[int] = []
     monkeypatch.setattr(cli, "serve", lambda settings: served.append(settings.workers))
     environment = {
@@ -312,8 +313,8 @@ def test_more_workers_than_postgresql_has_connections_for_are_refused(
         "AUTHZ_PORT": "0",
         "AUTHZ_METRICS_PORT": "0",
     }
-    for workers, code in ((32, 0), (33, 1)):
+    for workers, code in ((21, 0), (22, 1)):
         result = CliRunner().invoke(cli.app, ["serve", "--sandbox", "--workers", str(workers)], env=environment)
         assert result.exit_code == code, result.output
-    assert "PostgreSQL takes 197 connections and 33 workers may open 201" in " ".join(result.output.split())
-    assert served == [32]
+    assert "PostgreSQL takes 197 connections and 22 workers may open 201" in " ".join(result.output.split())
+    assert served == [21]

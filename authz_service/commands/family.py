@@ -21,6 +21,7 @@ from authz_service.roll.cards import new_card, set_card_status
 from authz_service.roll.entering import enter
 from authz_service.roll.merging import merge
 from authz_service.roll.moving import move
+from authz_service.roll.naming import fill_name_words
 from authz_service.roll.orders import Change, Here, Order
 from authz_service.roll.showing import find, show
 from authz_service.roll.status import remove, resume, suspend
@@ -65,6 +66,19 @@ def enter_command(
             lambda connection, keys, here: enter(connection, newcomer=newcomer, keys=keys, order=order, **here),
             sandbox=sandbox,
         )
+
+
+@family.command("index")
+def index_command(*, programme: Programme = None, sandbox: Sandbox = False) -> None:
+    """Fills what families are found by name with, of those that were on the roll before there was such an index."""
+
+    async def run(settings: Settings) -> int:
+        async with office(settings) as connection:
+            keys = Keys(settings.root_key.get_secret_value())
+            return await fill_name_words(connection, keys, await programme_of(connection, programme))
+
+    with refusals(), servers(sandbox=sandbox) as settings:
+        console.print(f"Families that are found by name now: {asyncio.run(run(settings))}")
 
 
 @family.command("suspend")

@@ -32,6 +32,8 @@ from authz_service.events.endpoints import EndpointRefused
 from authz_service.events.record import ResendRefused
 from authz_service.ledger.entries import BooksBusy
 from authz_service.orders import OrderRefused
+from authz_service.passwords import PasswordRefused
+from authz_service.people import PersonRefused
 from authz_service.reconciliation.disputes import DisputeRefused
 from authz_service.reconciliation.outcomes import ExceptionRefused
 from authz_service.reconciliation.report import ReportNotWritten
@@ -77,6 +79,7 @@ REFUSALS: Final = (
     *(PartnerRefused, FundingRefused, InboxRefused),
     *(StatementRefused, ReportNotWritten, ExceptionRefused, DisputeRefused),
     *(EndpointRefused, ResendRefused),
+    *(PersonRefused, PasswordRefused),
 )
 _LOST: Final = (
     *(asyncpg.PostgresConnectionError, asyncpg.AdminShutdownError, asyncpg.CrashShutdownError),

@@ -18,6 +18,7 @@ from rich.console import Console
 from authz_service.clock import ShiftedClock, SystemClock
 from authz_service.database import asyncpg_dsn, migrate
 from authz_service.demo.bank import bank_beside
+from authz_service.demo.desk import SandboxPerson, employed
 from authz_service.demo.last_day import end_programme
 from authz_service.demo.manners import MISBEHAVE, Manners
 from authz_service.demo.quarter import run_quarter
@@ -29,6 +30,7 @@ from authz_service.enrolment.progress import enrolment_progress
 from authz_service.enrolment.sandbox import SandboxTills
 from authz_service.keys import Keys
 from authz_service.ledger.audit import check, render
+from authz_service.passwords import Passwords
 from authz_service.serving import Served, free_port, require_free_ports, served
 from authz_service.settings import Settings
 from authz_service.simulation.misbehaviour import behaviour_of
@@ -119,11 +121,17 @@ class _Stage:
         today = now.astimezone(WITA).date()
         done = await self._enrolled(TODAY, at=now, starts_on=today.replace(day=1), ends_on=today + TODAY_LASTS)
         await self._last_cut_off_is_over(done.tills.programme_id)
+        people = await self._people_at_the_console([done.tills.programme_id, ProgrammeId(EDITION)], now)
         with self._served(self.settings.port, {"AUTHZ_METRICS_PORT": str(self.settings.metrics_port)}) as service:
             base_url = service.base_url
             self.console.print(f"\nServing [bold]{TODAY}[/] on {base_url}, docs on {base_url}/docs, Ctrl-C ends it.")
             if self.settings.metrics_port:
                 self.console.print(f"Metrics for Prometheus: {service.metrics_url}", highlight=False)
+            self.console.print(
+                f"The console is at [bold]{base_url}/console/[/]; sandbox sign-ins, for synthetic data only:"
+            )
+            for each in people:
+                print(f"  {each.role:<18} {each.sign_in:<11} {each.password}")  # noqa: T201  (to be copied)
             self.console.print("A purchase to paste into another terminal:\n")
             print(a_purchase(base_url, done.tills, now), flush=True)  # noqa: T201  (not wrapped: it is to be pasted)
             while True:
@@ -173,6 +181,13 @@ class _Stage:
                     chance=urandom,
                 )
             )
+        finally:
+            await connection.close()
+
+    async def _people_at_the_console(self, programmes: list[ProgrammeId], now: datetime) -> list[SandboxPerson]:
+        connection = await asyncpg.connect(asyncpg_dsn(self.database_url))
+        try:
+            return await employed(connection, Passwords(self.settings, urandom), programmes, now)
         finally:
             await connection.close()
 

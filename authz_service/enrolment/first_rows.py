@@ -13,6 +13,7 @@ from authz_service.enrolment.synthetic import SyntheticCompanion, SyntheticFamil
 from authz_service.keys import KEY_ID, Keys
 from authz_service.ledger.accounts import PROGRAMME_ACCOUNTS
 from authz_service.ledger.postings import Balance, Transfer, effect_on_wallet, funded, granted
+from authz_service.names import name_digests
 from authz_service.vocabulary import (
     BeneficiaryStatus,
     CardStatus,
@@ -192,6 +193,7 @@ def _beneficiary(plan: Plan, family: SyntheticFamily) -> Row:
         "name_sealed": keys.seal_field(family.name, f"beneficiary.name_sealed:{row_id}"),
         "nik_sealed": keys.seal_field(family.nik, f"beneficiary.nik_sealed:{row_id}"),
         "nik_digest": keys.nik_digest(family.nik),
+        "name_words": name_digests(keys, plan.programme_id, family.name),
     }
 
 

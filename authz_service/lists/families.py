@@ -17,6 +17,7 @@ from authz_service.ledger.book import Question, read_facts
 from authz_service.lists.pages import page
 from authz_service.registry import Reference
 from authz_service.rules.money import room_of
+from authz_service.vocabulary import ProgrammeId
 from authz_service.vouchers import ENDED, Voucher, Wanted, voucher_as_shown, vouchers
 
 _FAMILIES: Final = """
@@ -48,15 +49,23 @@ async def own_families(
         now = clock.at(await connection.fetchval("SELECT clock_timestamp()"))
         rows = await connection.fetch(_FAMILIES, programme_id, caller.companion_id, now, after, limit + 1)
         with_card = [row for row in rows if row["card_digest"] is not None]
-        questions = [_question(row["card_digest"]) for row in with_card]
-        facts = await read_facts(connection, programme_id, month_of(now, zone), now, questions)
+        digests = [row["card_digest"] for row in with_card]
+        remaining = await left_of_families(connection, programme_id, digests, now, reference)
         wanted = Wanted(seen_by=caller.companion_id, beneficiary_ids=[row["beneficiary_id"] for row in rows])
         made: dict[str, list[Voucher]] = defaultdict(list)
         for voucher in await vouchers(connection, programme_id, wanted, now):
             made[voucher.beneficiary_id].append(voucher)
-    remaining = {row["beneficiary_id"]: _remaining(row, now, reference) for row in facts}
     families = [(row, row["beneficiary_id"]) for row in rows]
     return page([family_as_shown(dict(row), remaining.get(who), made[who], zone) for row, who in families], limit)
+
+
+async def left_of_families(
+    connection: Connection, programme_id: ProgrammeId, card_digests: list[bytes], now: datetime, reference: Reference
+) -> dict[str, Document]:
+    """Family → what is left to it: what the next decision about these cards would find."""
+    questions = [_question(digest) for digest in card_digests]
+    facts = await read_facts(connection, programme_id, month_of(now, reference.programme.zone), now, questions)
+    return {row["beneficiary_id"]: _remaining(row, now, reference) for row in facts}
 
 
 def _question(card_digest: bytes) -> Question:

@@ -72,7 +72,8 @@ async def new_card(
         card_id, status = await issue(roll, beneficiary_id, card, keys, expires_on)
         effects = Effects(card_id=card_id, card_status=status, cards_replaced=replaced)
         await roll.tell(*told_of_new_card(beneficiary_id, effects))
-        return await roll.keep(ChangeKind.CARD, beneficiary_id, at, order, effects)
+        before = {"cards_replaced": replaced}
+        return await roll.keep(ChangeKind.CARD, beneficiary_id, at, order, effects, before=before)
 
 
 async def set_card_status(
@@ -100,7 +101,8 @@ async def set_card_status(
         await connection.execute(_SET_STATUS, programme_id, card_id, status)
         await roll.tell(told_of_card(family.beneficiary_id, card_id, status))
         effects = Effects(card_id=card_id, card_status=status)
-        return await roll.keep(ChangeKind.CARD, family.beneficiary_id, at, order, effects)
+        before = {"card_id": card_id, "card_status": row["status"]}
+        return await roll.keep(ChangeKind.CARD, family.beneficiary_id, at, order, effects, before=before)
 
 
 async def good_until(roll: Roll, card: CardFromTheBank) -> date:

@@ -10,6 +10,7 @@ from authz_service.database import Connection
 from authz_service.keys import Keys
 from authz_service.ledger.bookings import book, claim_unallocated
 from authz_service.ledger.postings import granted
+from authz_service.names import name_digests
 from authz_service.requests import Nik
 from authz_service.roll.cards import CardFromTheBank, good_until, issue
 from authz_service.roll.moving import companion_of
@@ -22,8 +23,8 @@ _KNOWN: Final = "SELECT beneficiary_id, status FROM beneficiary WHERE programme_
 _DISTRICT: Final = "SELECT true FROM district WHERE programme_id = $1 AND district_code = $2"
 _BENEFICIARY: Final = """
 INSERT INTO beneficiary (programme_id, beneficiary_id, companion_id, district_code, status, entered_on, name_sealed,
-                         nik_sealed, nik_digest, next_status, next_status_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+                         nik_sealed, nik_digest, next_status, next_status_at, name_words)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
 """
 _ACCOUNT: Final = "INSERT INTO account (programme_id, account_id, kind) VALUES ($1, $2, 'beneficiary')"
 _WALLET: Final = """
@@ -93,6 +94,7 @@ async def enter(
             keys.nik_digest(newcomer.nik),
             waiting and waiting.status,
             waiting and waiting.at,
+            name_digests(keys, programme_id, newcomer.name),
         )
         card_id, card_status = await issue(roll, beneficiary_id, newcomer.card, keys, expires_on)
         await connection.execute(_ACCOUNT, programme_id, beneficiary_id)

@@ -3,7 +3,7 @@
 Locks are taken in the order of the whole service: the programme, unallocated money, wallets by ascending id, vouchers.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, time
@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 import asyncpg
 
+from authz_service.audit import Subject, keep_audit, seat
 from authz_service.database import Connection, limit_waits
 from authz_service.events.kinds import Event
 from authz_service.events.outbox import publish
@@ -130,9 +131,16 @@ class Roll:
         )
 
     async def keep(
-        self, kind: ChangeKind, beneficiary_id: BeneficiaryId, at: datetime, order: Order, effects: Effects
+        self,
+        kind: ChangeKind,
+        beneficiary_id: BeneficiaryId,
+        at: datetime,
+        order: Order,
+        effects: Effects,
+        *,
+        before: Mapping[str, object] | None = None,
     ) -> Change:
-        """The change is on record, for good, and told."""
+        """The change is on record, for good, and told; what was so `before` stands in the audit log beside it."""
         change = Change(
             change_id=self.new_id("chg"),
             kind=kind,
@@ -144,6 +152,20 @@ class Roll:
         detail = effects.document()
         row = (self.programme_id, change.change_id, beneficiary_id, kind, at, order.reason, order.actor, detail)
         await self.connection.execute(_WRITE_CHANGE, *row, self.now)
+        await keep_audit(
+            self.connection,
+            self.programme_id,
+            actor=order.actor,
+            role=seat().role,
+            action=f"family_{kind}",
+            subject=Subject(kind="family", id=beneficiary_id),
+            reason=order.reason,
+            before=before,
+            after={"change_id": change.change_id, "effective_at": at, **effects.shown()},
+            now=self.now,
+            chance=self.chance,
+            request_id=seat().request_id,
+        )
         await self.tell(*told_of(change))
         return change
 

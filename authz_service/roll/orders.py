@@ -110,8 +110,12 @@ class Effects:
     cards_replaced: tuple[CardId, ...] = ()
 
     def document(self) -> str:
-        """As `family_change.detail` keeps it: what did not happen is not there."""
-        return orjson.dumps({name: value for name, value in asdict(self).items() if value}).decode()
+        """As `family_change.detail` keeps it."""
+        return orjson.dumps(self.shown()).decode()
+
+    def shown(self) -> dict[str, Any]:
+        """What did not happen is not there."""
+        return {name: value for name, value in asdict(self).items() if value}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

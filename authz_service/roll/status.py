@@ -100,4 +100,5 @@ async def become(
     if not waits and status is BeneficiaryStatus.REMOVED:
         left = await leave(roll, replace(family, merged_into=survivor_id), reason=order.reason, actor=order.actor)
         effects = replace(left, withdrawn=family.waiting)
-    return await roll.keep(kind, who, at, order, replace(effects, survivor_id=survivor_id))
+    before = {"status": family.status}
+    return await roll.keep(kind, who, at, order, replace(effects, survivor_id=survivor_id), before=before)

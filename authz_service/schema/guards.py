@@ -19,6 +19,7 @@ IMMUTABLE = (
     "bank_statement",
     "bank_statement_line",
     "bank_statement_match",
+    "audit_entry",
 )
 ENDED_ONCE = {
     "payout_account": (

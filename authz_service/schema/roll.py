@@ -15,7 +15,7 @@ from sqlalchemy import (
     UniqueConstraint,
     text,
 )
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from authz_service.schema.columns import Instant, id_column, metadata, one_of
 
@@ -75,6 +75,7 @@ beneficiary = Table(
     Column("next_status", Text, comment="what the status is from next_status_at on, written or not"),
     Column("next_status_at", Instant),
     id_column("merged_into", nullable=True),
+    Column("name_words", ARRAY(LargeBinary), comment="keyed digests of the name's words; none: not filled yet"),
     PrimaryKeyConstraint("programme_id", "beneficiary_id"),
     UniqueConstraint("programme_id", "nik_digest"),
     Index(None, "programme_id", "companion_id"),
@@ -84,6 +85,7 @@ beneficiary = Table(
         "next_status_at",
         postgresql_where=text("next_status_at IS NOT NULL"),
     ),
+    Index("beneficiary_name_words_idx", "name_words", postgresql_using="gin"),
     one_of("status", "active", "suspended", "removed"),
     one_of("next_status", "active", "suspended", "removed"),
     CheckConstraint("(next_status IS NULL) = (next_status_at IS NULL)", name="next_status_is_dated"),
@@ -156,6 +158,11 @@ office_order = Table(
         "holidays_changed",
         "payout_limit_set",
         "entitlements_granted",
+        "person_added",
+        "person_role_set",
+        "person_password_set",
+        "person_disabled",
+        "person_enabled",
     ),
 )
 
@@ -179,6 +186,7 @@ card = Table(
         unique=True,
         postgresql_where=text("status = 'active'"),
     ),
+    Index("card_last_four_idx", "programme_id", "last_four"),
     one_of("status", "not_activated", "active", "blocked", "lost", "stolen", "replaced"),
     CheckConstraint("last_four ~ '^[0-9]{4}$'", name="last_four_are_digits"),
 )

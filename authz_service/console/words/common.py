@@ -1,0 +1,116 @@
+"""The frame of every page, signing in, the first page, the audit log."""
+
+from typing import Final
+
+WORDS: Final[dict[str, tuple[str, str]]] = {
+    "console": ("Konsol", "Console"),
+    "skip": ("Langsung ke isi", "Skip to content"),
+    "sandbox": ("Data contoh: semua nama dan nomor di sini buatan.", "Sandbox: every name and number here is made up."),
+    "menu": ("Menu utama", "Main menu"),
+    "menu.home": ("Beranda", "Home"),
+    "menu.families": ("Keluarga", "Families"),
+    "menu.audit": ("Catatan audit", "Audit log"),
+    "language": ("Bahasa", "Language"),
+    "language.id": ("Bahasa Indonesia", "Bahasa Indonesia"),
+    "language.en": ("English", "English"),
+    "signed_in_as": ("Masuk sebagai", "Signed in as"),
+    "sign_out": ("Keluar", "Sign out"),
+    "back": ("Kembali", "Back"),
+    "next_page": ("Lebih lama", "Older"),
+    "first_page": ("Terbaru", "Newest"),
+    "role.viewer": ("Pengamat", "Viewer"),
+    "role.card_desk": ("Meja kartu", "Card desk"),
+    "role.programme_manager": ("Pengelola program", "Programme manager"),
+    "role.auditor": ("Pemeriksa", "Auditor"),
+    # Signing in.
+    "sign_in.title": ("Masuk ke konsol", "Sign in"),
+    "sign_in.programme": ("Program", "Programme"),
+    "sign_in.name": ("Nama masuk", "Sign-in name"),
+    "sign_in.password": ("Kata sandi", "Password"),
+    "sign_in.do": ("Masuk", "Sign in"),
+    "sign_in.wrong": (
+        "Nama atau kata sandi tidak cocok, atau untuk sementara dikunci. Periksa lagi, atau hubungi pengelola sistem.",
+        "The name and password do not match, or the name is locked for a while. Check, or ask who runs the system.",
+    ),
+    "sign_in.too_often": (
+        "Terlalu banyak percobaan dari tempat ini. Tunggu beberapa menit.",
+        "Too many tries from this place. Wait a few minutes.",
+    ),
+    "said.session_over": (
+        "Sesi sudah berakhir, dan tidak ada yang diubah. Silakan masuk lagi.",
+        "The session was over, and nothing was changed. Please sign in again.",
+    ),
+    "said.signed_out": ("Anda sudah keluar.", "You have signed out."),
+    "password.title": ("Kata sandi sendiri", "A password of your own"),
+    "password.why": (
+        "Kata sandi tadi hanya untuk sekali pakai. Buat yang baru, yang hanya Anda tahu.",
+        "The password you came with was for once. Choose one that only you know.",
+    ),
+    "password.change": ("Ganti kata sandi", "Change password"),
+    "password.present": ("Kata sandi sekarang", "Present password"),
+    "password.new": ("Kata sandi baru", "New password"),
+    "password.again": ("Sekali lagi", "Once more"),
+    "password.hint": (
+        "Sedikitnya {letters} huruf. Beberapa kata yang mudah Anda ingat lebih baik daripada tanda-tanda yang sulit.",
+        "At least {letters} letters. A few words you remember are better than signs you do not.",
+    ),
+    "password.differs": ("Kedua kata sandi baru tidak sama.", "The two new passwords are not the same."),
+    "password.wrong": ("Kata sandi sekarang tidak cocok.", "The present password is not right."),
+    "password.weak": (
+        "Kata sandi terlalu mudah ditebak: sedikitnya {letters} huruf, bukan huruf yang sama berulang, tanpa nama.",
+        "The password is too easy: at least {letters} letters, not the same few again and again, not your name.",
+    ),
+    "password.save": ("Simpan", "Save"),
+    "said.password_changed": (
+        "Kata sandi diganti. Silakan masuk dengan yang baru.",
+        "The password is changed. Please sign in with the new one.",
+    ),
+    # What is refused.
+    "refused.title": ("Tidak bisa dibuka", "This cannot be opened"),
+    "refused.role": ("Peran Anda tidak mencakup halaman ini.", "Your role does not cover this page."),
+    "refused.form": (
+        "Formulir kedaluwarsa atau tidak lengkap, dan tidak ada yang diubah. Kembali, muat ulang, lalu kirim lagi.",
+        "The form was out of date or not whole, and nothing was changed. Go back, load it again, and send it again.",
+    ),
+    "refused.origin": (
+        "Permintaan itu tidak datang dari konsol ini, dan tidak ada yang diubah.",
+        "The request did not come from this console, and nothing was changed.",
+    ),
+    "refused.address": ("Tidak ada apa-apa di alamat ini.", "There is nothing at this address."),
+    "refused.busy": (
+        "Sistem sedang sibuk. Coba lagi sebentar; perintah yang sama tidak dijalankan dua kali.",
+        "The system is busy. Try again in a moment; the same order is not carried out twice.",
+    ),
+    "refused.ours": (
+        "Ada kesalahan pada kami. Sebutkan nomor {id}.",
+        "This is an error of ours. Give the number {id}.",
+    ),
+    # The first page.
+    "home.title": ("Selamat bekerja", "Good to see you"),
+    "home.programme": ("Program", "The programme"),
+    "home.runs": ("Masa program", "Runs"),
+    "home.until": ("{first} sampai {last}", "{first} to {last}"),
+    "home.entitlement": ("Bantuan tiap keluarga", "Assistance of each family"),
+    "home.package": ("Satu paket", "One package"),
+    "home.month": ("Batas sebulan", "A month's cap"),
+    "home.month_is": ("{rupiah}, {packages} paket", "{rupiah}, {packages} packages"),
+    "home.no_limit": ("tidak dibatasi", "no limit"),
+    "home.shops": ("Warung", "Shops"),
+    # The audit log.
+    "audit.title": ("Catatan audit", "Audit log"),
+    "audit.about": (
+        "Siapa melihat atau mengubah apa, dan mengapa. Catatan ini tidak dapat diubah atau dihapus.",
+        "Who looked at or changed what, and why. Nothing here can be changed or removed.",
+    ),
+    "audit.filter": ("Saring", "Filter"),
+    "audit.actor": ("Oleh", "By"),
+    "audit.action": ("Tindakan", "Action"),
+    "audit.subject": ("Tentang (nomor)", "About (id)"),
+    "audit.nothing": ("Tidak ada catatan seperti itu.", "There is no such entry."),
+    "audit.at": ("Waktu", "When"),
+    "audit.reason": ("Alasan", "Reason"),
+    "audit.change": ("Sebelum dan sesudah", "Before and after"),
+    "audit.before": ("sebelum", "before"),
+    "audit.after": ("sesudah", "after"),
+    "audit.by_command": ("perintah", "command"),
+}

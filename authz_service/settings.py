@@ -165,6 +165,8 @@ class Settings(BaseSettings):
     console_tries: int = Field(default=5, ge=1)
     """After so many wrong passwords in a row a person is locked."""
     console_lock_seconds: float = 900.0
+    console_wrong_seconds: float = 0.4
+    """A sign-in that is refused is answered so long after it came: how much work a name has caused is not told."""
     console_address_tries_per_minute: float = Field(default=12.0, gt=0, allow_inf_nan=False)
     """Sign-ins that a process takes for long from one address, whoever is named; more is answered 429."""
     console_address_burst_seconds: float = Field(default=120.0, gt=0, allow_inf_nan=False)

@@ -151,7 +151,7 @@ async def console_world(
 ) -> AsyncIterator[World]:
     """A `world` for all tests of a module at the console: each takes people and families of its own."""
     directory = tmp_path_factory.mktemp("console")
-    limits = {"console_address_tries_per_minute": 6e6, "password_memory_kib": 64}
+    limits = {"console_address_tries_per_minute": 6e6, "password_memory_kib": 64, "console_wrong_seconds": 0.05}
     async for url in _database(cluster, f"TEMPLATE {enrolled.database}"):
         async with running(url, cluster.servers.redis_url, directory, enrolled.tills, **limits) as it:
             yield it

@@ -189,8 +189,10 @@ async def test_the_history_is_shown_page_by_page_the_newest_first(desk: Browser,
 async def test_a_declined_purchase_is_explained_in_plain_words(
     desk: Browser, world: World, language: str, why: str, whom: str
 ) -> None:
-    card = world.tills.cards[5]
+    card = world.tills.cards[5 if language == "id" else 14]
     declined = await world.authorise(card_number=card.card_number, amount=350_000)
+    closed = await desk.get(f"/families/{card.beneficiary_id}/purchases/{declined['id']}")
+    assert "Mengapa keluarga ini dibuka?" in closed.text
     await desk.opened(card.beneficiary_id)
     seen = await desk.post("/language", {"language": language, "back": f"/families/{card.beneficiary_id}"})
     path = f"/families/{card.beneficiary_id}/purchases/{declined['id']}"

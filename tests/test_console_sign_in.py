@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from authz_service.audit import entries
+from authz_service.clock import monotonic_seconds
 from authz_service.passwords import Passwords
 from authz_service.people import Ordered, Role, disable_person, set_role
 from authz_service.vocabulary import ProgrammeId
@@ -66,6 +67,16 @@ async def test_a_name_that_nobody_has_gets_the_same_answer_as_a_wrong_password(d
     strange = await desk.sign_in("' OR 1=1 --", "not the password")
     assert wrong.status == nobody.status == strange.status == 401
     assert wrong.text == nobody.text == strange.text
+
+
+async def test_a_refused_sign_in_is_answered_at_its_time_whatever_work_the_name_has_caused(
+    desk: Browser, world: World, siti: str
+) -> None:
+    for name in (siti, "nobody", "' OR 1=1 --"):
+        await desk.get("/sign-in")
+        since = monotonic_seconds()
+        await desk.post("/sign-in", {"programme": PROGRAMME, "name": name, "password": "not the password"})
+        assert monotonic_seconds() - since >= world.settings.console_wrong_seconds
 
 
 async def test_after_five_wrong_passwords_the_right_one_is_wrong_too_until_the_lock_ends(

@@ -1,5 +1,6 @@
 """Signing in and out, a password of one's own, and the language."""
 
+import asyncio
 from http import HTTPStatus
 
 from fastapi import APIRouter, Response
@@ -27,7 +28,7 @@ async def sign_in_page(visit: Here) -> Response:
 @router.post("/sign-in")
 async def sign_in(visit: Here) -> Response:
     """A new token for whoever gives the right password; one sentence for everybody else, after the same work."""
-    desk, form = visit.desk, visit.form
+    desk, form, until = visit.desk, visit.form, monotonic_seconds() + visit.desk.settings.console_wrong_seconds
     client = visit.request.client
     sender = sender_at(client.host if client else "")
     if desk.addresses.wait_seconds(sender, monotonic_seconds()) > 0:
@@ -50,6 +51,7 @@ async def sign_in(visit: Here) -> Response:
             if is_right and await begin(connection, desk.keys, desk.settings, tried, token, visit.where, fresh):
                 return visit.with_token(visit.redirect("/"), token)
             await failed(connection, tried, visit.where)
+    await asyncio.sleep(until - monotonic_seconds())
     return _form(visit, HTTPStatus.UNAUTHORIZED, "sign_in.wrong")
 
 

@@ -19,6 +19,7 @@ from authz_service.commands.people import audit, person
 from authz_service.commands.place import console, office, refusals, servers, settings_given, url_of
 from authz_service.commands.programme import programme
 from authz_service.commands.reconcile import exceptions, reconcile_command
+from authz_service.commands.report import report
 from authz_service.commands.settlement import settlement
 from authz_service.commands.simulate import simulate
 from authz_service.database import migrate, require_room
@@ -60,6 +61,7 @@ app.add_typer(dispute, name="dispute")
 app.add_typer(events, name="events")
 app.add_typer(person, name="person")
 app.add_typer(audit, name="audit")
+app.add_typer(report, name="report")
 SEED: Final = 2024
 
 

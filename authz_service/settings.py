@@ -191,6 +191,10 @@ class Settings(BaseSettings):
     event_retention_days: int = Field(default=30, ge=7)
     """Events and attempts are kept so long; a resend can go back no further. The books keep the facts themselves."""
 
+    # Reports.
+    report_families: int = Field(default=5_000, ge=1)
+    """Families one by one on a screen or a printable page: about 150 pages of paper. A CSV file has no such limit."""
+
     # Redis: a hint, never a truth.
     redis_timeout_seconds: float = 0.03
     redis_connect_timeout_seconds: float = 0.2

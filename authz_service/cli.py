@@ -15,6 +15,7 @@ from authz_service.commands.events import events
 from authz_service.commands.family import family
 from authz_service.commands.keys import keys, operators
 from authz_service.commands.ledger import ledger
+from authz_service.commands.merchant import merchants, terminals_said
 from authz_service.commands.people import audit, person
 from authz_service.commands.place import console, office, refusals, servers, settings_given, url_of
 from authz_service.commands.programme import programme
@@ -62,6 +63,8 @@ app.add_typer(events, name="events")
 app.add_typer(person, name="person")
 app.add_typer(audit, name="audit")
 app.add_typer(report, name="report")
+app.add_typer(merchants, name="merchant")
+app.add_typer(terminals_said, name="terminal")
 SEED: Final = 2024
 
 

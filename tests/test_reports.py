@@ -3,6 +3,7 @@
 import asyncio
 import csv
 import os
+import shlex
 import stat
 import sys
 from datetime import date, datetime, timedelta
@@ -12,8 +13,8 @@ from typing import Any, Final
 import pytest
 
 from authz_service.declines import DeclineReason
-from authz_service.ledger.entries import one_snapshot
 from authz_service.registry import Reference, read_reference
+from authz_service.reports.csv_file import csv_file
 from authz_service.reports.expiring import Of, Unused, UnusedRow, what_expires
 from authz_service.reports.families import IdleFamily, idle_families
 from authz_service.reports.period import Period
@@ -21,6 +22,7 @@ from authz_service.reports.printed import printed
 from authz_service.reports.reach import months_left, within_reach
 from authz_service.reports.sales import Figures, Group, Row, SalesReport, hourly, sales_report
 from authz_service.reports.sales_paper import sales_paper, sales_rows
+from authz_service.reports.snapshot import ReportRefused, one_instant
 from authz_service.reports.statements import (
     CATEGORIES,
     DECISIONS,
@@ -32,6 +34,7 @@ from authz_service.reports.statements import (
 from authz_service.reports.words import Words
 from authz_service.rules.facts import MonthCap
 from authz_service.rules.phrases import Language
+from authz_service.settlement.papers import PaperNotWritten
 from authz_service.vocabulary import ProgrammeId
 from tests.builders import a_family, a_month, a_programme, a_voucher
 from tests.operators import Operator
@@ -61,18 +64,18 @@ async def reference_of(world: World) -> Reference:
 
 
 async def report_of(world: World, period: Period) -> SalesReport:
-    async with one_snapshot(world.database, world.settings):
+    async with one_instant(world.database, world.settings):
         return await sales_report(world.database, await reference_of(world), period, world.now)
 
 
 async def idle_of(world: World, month: date, **how: Any) -> list[IdleFamily]:
-    async with one_snapshot(world.database, world.settings):
+    async with one_instant(world.database, world.settings):
         found = idle_families(world.database, await reference_of(world), month, world.now, **how)
         return [family async for family in found]
 
 
 async def expiring_of(world: World, **how: Any) -> list[UnusedRow]:
-    async with one_snapshot(world.database, world.settings):
+    async with one_instant(world.database, world.settings):
         return [row async for row in what_expires(world.database, await reference_of(world), world.now, **how)]
 
 
@@ -210,6 +213,13 @@ async def test_a_month_is_its_days_but_a_purchase_and_a_family_count_once(two_da
         assert sum(int(row["net_rupiah"] or 0) for row in of_group) == 437_001, group
     declined = [row["declined"] for row in table if row["group"] == "shop" and row["reason"]]
     assert declined == [1, 1]
+
+
+async def test_a_query_that_takes_too_long_is_one_sentence(world: World) -> None:
+    impatient = world.settings.model_copy(update={"report_statement_timeout_ms": 10})
+    with pytest.raises(ReportRefused, match="took more than 10 ms"):
+        async with one_instant(world.database, impatient):
+            await world.database.execute("SELECT pg_sleep(1)")
 
 
 async def test_reports_of_all_months_add_up_to_the_books(two_days: World) -> None:
@@ -373,8 +383,8 @@ def test_every_reason_has_its_words_in_both_languages() -> None:
         assert not set(words) & {str(reason) for reason in DeclineReason}
 
 
-async def typed(world: World, *words: str) -> tuple[int, str]:
-    """What `authz report …` printed, in the world's database and at its time."""
+async def typed(world: World, command: str, directory: Path) -> str:
+    """What a command printed, in the world's database and at its time."""
     assert world.settings.database_url is not None
     environment = {
         "DATABASE_URL": world.settings.database_url.get_secret_value(),
@@ -382,34 +392,47 @@ async def typed(world: World, *words: str) -> tuple[int, str]:
         "AUTHZ_CLOCK_OFFSET_FILE": str(world.settings.clock_offset_file),
     }
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "authz_service.cli", "report", *words),
+        *(sys.executable, "-m", "authz_service.cli", *shlex.split(command, comments=True)[1:]),
         env={**os.environ, **environment},
+        cwd=directory,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
     output, _ = await process.communicate()
-    return process.returncode or 0, output.decode()
+    assert process.returncode == 0, output.decode()
+    return output.decode()
 
 
-async def test_each_report_is_typed_and_kept(two_days: World, tmp_path: Path) -> None:
+async def test_the_reports_of_the_readme_are_typed_and_kept(two_days: World, tmp_path: Path) -> None:
     world = two_days
     await world.database.execute("UPDATE merchant SET name = '=1+1' WHERE merchant_id = $1", world.till.merchant_id)
-    paper, page = tmp_path / "october.csv", tmp_path / "october.html"
-    code, said = await typed(world, "monthly", "--month", "2024-10", "--csv", str(paper), "--html", str(page))
-    assert (code, said) == (0, f"Written to {paper}.\nWritten to {page}.\n")
-    with paper.open(newline="") as file:
+    readme = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+    commands = readme.partition("## What was sold")[2].split("```")[1].strip().splitlines()
+    daily, monthly, idle, expiring, silent = [await typed(world, command, tmp_path) for command in commands]
+    assert "Laporan harian: 7 Oktober 2024" in daily
+    assert "Lebih dari nilai satu paket" in daily
+    assert monthly == "Written to october.csv.\nWritten to october.html.\n"
+    with (tmp_path / "october.csv").open(newline="") as file:
         shops = [row["name"] for row in csv.DictReader(file) if row["group"] == "shop"]
     assert "'=1+1" in shops
-    assert {stat.S_IMODE(each.stat().st_mode) for each in (paper, page)} == {0o600}
-    code, said = await typed(world, "daily", "--day", "2024-10-07", "--language", "en")
-    assert code == 0, said
-    assert "Daily report: 7 October 2024" in said
-    assert "More than one package's value" in said
-    code, said = await typed(world, "idle", "--csv", str(paper))
-    assert code == 0, said
-    assert len(paper.read_text().splitlines()) == 1 + 982
-    code, said = await typed(world, "expiring")
-    assert code == 0, said
-    assert "31 Desember 2024" in said
-    code, said = await typed(world, "expiring", "--csv", str(tmp_path / "nowhere" / "x.csv"))
-    assert (code, said.startswith("authz: Nothing was written to")) == (1, True)
+    assert idle == "Written to idle.csv.\n"
+    assert len((tmp_path / "idle.csv").read_text().splitlines()) == 1 + 982
+    assert expiring == "Written to expiring.html.\n"
+    assert "31 Desember 2024" in (tmp_path / "expiring.html").read_text()
+    assert silent == "No shop is silent that should not be.\n"
+    written = sorted(tmp_path.glob("*.csv")) + sorted(tmp_path.glob("*.html"))
+    assert [each.name for each in written] == ["idle.csv", "october.csv", "expiring.html", "october.html"]
+    assert {stat.S_IMODE(each.stat().st_mode) for each in written} == {0o600}
+
+
+def test_a_file_that_cannot_be_written_stays_as_it_was(tmp_path: Path) -> None:
+    with pytest.raises(PaperNotWritten, match="Nothing was written"), csv_file(tmp_path / "nowhere" / "x.csv"):
+        pass
+    (tmp_path / "x.csv").write_text("before")
+    with pytest.raises(ZeroDivisionError), csv_file(tmp_path / "x.csv") as write_row:
+        write_row(["half", 1 // 0, None])
+    assert [each.name for each in tmp_path.iterdir()] == ["x.csv"]
+    assert (tmp_path / "x.csv").read_text() == "before"
+    with csv_file(tmp_path / "x.csv") as write_row:
+        write_row(["-1", -5, None])
+    assert (tmp_path / "x.csv").read_text() == "'-1,-5,\n"

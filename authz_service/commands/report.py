@@ -10,7 +10,6 @@ from authz_service.clock import month_of
 from authz_service.commands.place import Named, console, done, refusals, say
 from authz_service.commands.tables import print_table
 from authz_service.database import Connection
-from authz_service.ledger.entries import one_snapshot
 from authz_service.registry import Reference, read_reference
 from authz_service.reports.csv_file import csv_file
 from authz_service.reports.expiring import UnusedRow, what_expires
@@ -29,10 +28,11 @@ from authz_service.reports.printed import printed
 from authz_service.reports.sales import SalesReport, sales_report
 from authz_service.reports.sales_paper import sales_paper, sales_rows
 from authz_service.reports.sheets import Paper
+from authz_service.reports.snapshot import ReportRefused, one_instant
 from authz_service.reports.words import Words
 from authz_service.rules.phrases import Language
 from authz_service.settings import Settings
-from authz_service.settlement.papers import PaperNotWritten, write
+from authz_service.settlement.papers import write
 from authz_service.vocabulary import ProgrammeId
 
 report = typer.Typer(no_args_is_help=True, help="Figures that add up to the books, for people, printers and sheets.")
@@ -84,7 +84,7 @@ def idle_command(
     """Active families that use nothing of the month's allowance, for each companion, with what they have left."""
 
     async def work(connection: Connection, chosen: ProgrammeId, settings: Settings, now: datetime) -> None:
-        async with one_snapshot(connection, settings):
+        async with one_instant(connection, settings):
             reference = await read_reference(connection, chosen)
             of_month = month_of(now, reference.programme.zone) if month is None else month.date()
             found = idle_families(connection, reference, of_month, now, companion=companion)
@@ -117,7 +117,7 @@ def expiring_command(
     """What families have left now, and how much of it no month's room lets them spend before the last day."""
 
     async def work(connection: Connection, chosen: ProgrammeId, settings: Settings, now: datetime) -> None:
-        async with one_snapshot(connection, settings):
+        async with one_instant(connection, settings):
             reference = await read_reference(connection, chosen)
             rows: list[UnusedRow] = [row async for row in what_expires(connection, reference, now, companion=companion)]
         if csv is not None:
@@ -133,7 +133,7 @@ def expiring_command(
 
 def _listed(families: list[IdleFamily], family: IdleFamily, settings: Settings, *, is_needed: bool) -> None:
     if is_needed and len(families) == settings.report_families:
-        raise PaperNotWritten(f"More than {settings.report_families} families: too many to read. {_UNNAMED}")
+        raise ReportRefused(f"More than {settings.report_families} families: too many to read. {_UNNAMED}")
     if is_needed:
         families.append(family)
 
@@ -148,7 +148,7 @@ def _give_sales(
     is_month: bool,
 ) -> None:
     async def work(connection: Connection, chosen: ProgrammeId, settings: Settings, now: datetime) -> SalesReport:
-        async with one_snapshot(connection, settings):
+        async with one_instant(connection, settings):
             reference = await read_reference(connection, chosen)
             return await sales_report(connection, reference, _period(reference, named, now, is_month=is_month), now)
 

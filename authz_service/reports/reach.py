@@ -36,10 +36,10 @@ def within_reach(
     for month in months:
         as_it_is = family.month if family.month.month == month else _fresh(month, programme, vouchers)
         limit = _month_rupiah(replace(family, month=as_it_is), programme)
-        if limit is None:
+        found = family.available_rupiah if limit is None else found + limit
+        if found >= family.available_rupiah:
             return family.available_rupiah
-        found += limit
-    return min(found, family.available_rupiah)
+    return found
 
 
 def _fresh(month: date, programme: Programme, vouchers: Iterable[tuple[date, Voucher]]) -> Month:

@@ -12,11 +12,15 @@ from typing import Any, Final
 
 import pytest
 
+from authz_service.audit import entries
 from authz_service.declines import DeclineReason
+from authz_service.keys import Keys
+from authz_service.orders import OrderRefused
 from authz_service.registry import Reference, read_reference
 from authz_service.reports.csv_file import csv_file
 from authz_service.reports.expiring import Of, Unused, UnusedRow, what_expires
 from authz_service.reports.families import IdleFamily, idle_families
+from authz_service.reports.names import keep_names_asked
 from authz_service.reports.period import Period
 from authz_service.reports.printed import printed
 from authz_service.reports.reach import months_left, within_reach
@@ -34,6 +38,7 @@ from authz_service.reports.statements import (
 from authz_service.reports.words import Words
 from authz_service.rules.facts import MonthCap
 from authz_service.rules.phrases import Language
+from authz_service.settings import SANDBOX_ROOT_KEY
 from authz_service.settlement.papers import PaperNotWritten
 from authz_service.vocabulary import ProgrammeId
 from tests.builders import a_family, a_month, a_programme, a_voucher
@@ -286,6 +291,23 @@ async def test_only_active_families_that_use_nothing_of_the_month_are_idle(two_d
     assert len(november) == 985
     assert {family.purchase_rupiah for family in november} == {None}
     assert {family.name for family in november} == {None}
+
+
+async def test_names_are_listed_for_a_reason_alone_and_the_audit_log_has_it(world: World) -> None:
+    how: dict[str, Any] = {"actor": "dinsos", "now": world.now, "chance": os.urandom}
+    about = {"report": "idle", "companion": "P-001"}
+    for actor, reason in (("", "kunjungan"), ("dinsos", ""), ("dinsos", "6472051234567890")):
+        with pytest.raises((ReportRefused, OrderRefused)):
+            await keep_names_asked(world.database, PROGRAMME, about, **{**how, "actor": actor, "reason": reason})
+    assert await entries(world.database, PROGRAMME, limit=9) == []
+    await keep_names_asked(world.database, PROGRAMME, about, reason="kunjungan", **how)
+    (entry,) = await entries(world.database, PROGRAMME, limit=9)
+    assert (entry.actor, entry.action, entry.subject.id, entry.reason) == ("dinsos", "names_read", "idle", "kunjungan")
+    found = await idle_of(world, OCTOBER, companion="P-001", keys=Keys(SANDBOX_ROOT_KEY))
+    assert found
+    assert all(family.name for family in found)
+    with pytest.raises(ReportRefused, match="another AUTHZ_ROOT_KEY"):
+        await idle_of(world, OCTOBER, companion="P-001", keys=Keys("another"))
 
 
 async def test_what_expires_is_what_the_rooms_of_the_months_do_not_let_pass(world: World, operator: Operator) -> None:

@@ -1,5 +1,6 @@
 """`authz report`: what was sold on a day or in a month, who has not shopped, and what would expire unused."""
 
+import os
 from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated, Final
@@ -10,6 +11,7 @@ from authz_service.clock import month_of
 from authz_service.commands.place import Named, console, done, refusals, say
 from authz_service.commands.tables import print_table
 from authz_service.database import Connection
+from authz_service.keys import Keys
 from authz_service.registry import Reference, read_reference
 from authz_service.reports.csv_file import csv_file
 from authz_service.reports.expiring import UnusedRow, what_expires
@@ -23,6 +25,7 @@ from authz_service.reports.families_paper import (
     idle_paper,
     idle_row,
 )
+from authz_service.reports.names import keep_names_asked
 from authz_service.reports.period import Period
 from authz_service.reports.printed import printed
 from authz_service.reports.sales import SalesReport, sales_report
@@ -79,15 +82,27 @@ def idle_command(
     csv: Csv = None,
     html: Html = None,
     language: Tongue = Language.INDONESIAN,
+    names: Annotated[
+        bool,
+        typer.Option("--names", help="With each family's name; needs --reason and --actor, and is in the audit log."),
+    ] = False,
+    reason: Annotated[str | None, typer.Option(help="Why the names are needed; it is kept for good.")] = None,
+    actor: Annotated[str | None, typer.Option(envvar="AUTHZ_ACTOR", help="Who asks for the names.")] = None,
     programme_id: Named = None,
 ) -> None:
     """Active families that use nothing of the month's allowance, for each companion, with what they have left."""
 
     async def work(connection: Connection, chosen: ProgrammeId, settings: Settings, now: datetime) -> None:
+        keys = None
+        if names:
+            keys = Keys(settings.root_key.get_secret_value())
+            about = {"report": "idle", "companion": companion}
+            asked = {"actor": actor or "", "reason": reason or "", "now": now, "chance": os.urandom}
+            await keep_names_asked(connection, chosen, about, **asked)  # type: ignore[arg-type]
         async with one_instant(connection, settings):
             reference = await read_reference(connection, chosen)
             of_month = month_of(now, reference.programme.zone) if month is None else month.date()
-            found = idle_families(connection, reference, of_month, now, companion=companion)
+            found = idle_families(connection, reference, of_month, now, companion=companion, keys=keys)
             listed: list[IdleFamily] = []
             if csv is not None:
                 with csv_file(csv) as write_row:

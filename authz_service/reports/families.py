@@ -9,12 +9,14 @@ from datetime import date, datetime
 from typing import Final
 
 import asyncpg
+from cryptography.exceptions import InvalidTag
 
 from authz_service.clock import month_end, month_of
 from authz_service.database import Connection
 from authz_service.families import family_at_work
 from authz_service.keys import Keys
 from authz_service.registry import Reference
+from authz_service.reports.snapshot import ReportRefused
 from authz_service.rules.money import room_of
 from authz_service.vocabulary import BeneficiaryStatus
 
@@ -136,4 +138,7 @@ def no_id(prefix: str) -> str:
 
 
 def _name(keys: Keys, row: asyncpg.Record) -> str:
-    return keys.open_field(row["name_sealed"], f"beneficiary.name_sealed:{row['beneficiary_id']}")
+    try:
+        return keys.open_field(row["name_sealed"], f"beneficiary.name_sealed:{row['beneficiary_id']}")
+    except InvalidTag:
+        raise ReportRefused("The names were sealed with another AUTHZ_ROOT_KEY.") from None

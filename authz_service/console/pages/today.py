@@ -62,8 +62,9 @@ async def today(visit: Here, day: str = "") -> Response:
 
 
 def _group(word: str, rows: Sequence[Row], words: Words) -> tuple[str, list[tuple[str, Figures]], int]:
-    """Its word, the rows with the most first, and the most."""
-    ordered = sorted(rows, key=lambda row: -row.figures.net_rupiah)[:_ROWS]
+    """Its word, the rows with the most first, and the most. Shops of which nothing was heard are no rows."""
+    with_something = [row for row in rows if row.group is not Group.SHOP or row.figures != Figures()]
+    ordered = sorted(with_something, key=lambda row: -row.figures.net_rupiah)[:_ROWS]
     most = max((row.figures.net_rupiah for row in ordered), default=0)
     return word, [(row.name or words("other_goods"), row.figures) for row in ordered], most
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from axe_playwright_python.async_playwright import Axe
+from axe_playwright_python.async_playwright import Axe  # type: ignore[import-untyped, unused-ignore]
 from playwright.async_api import Page, async_playwright
 
 from authz_service.people import Role
@@ -41,7 +41,8 @@ async def a_busy_office(world: World) -> dict[str, str]:
     for n, (hour, till) in enumerate([(8, 0), (9, 4), (9, 8), (10, 4), (11, 12), (11, 16)]):
         world.at(datetime(2024, 10, 7, hour, 10 + n, tzinfo=WITA))
         await world.authorise(card_number=cards[n], capture=True, till=world.tills.terminals[till])
-    for n, changes in enumerate([{"amount": 400_000}, {"amount": 350_000}, {"lines": [_line("ban", 90_000)]}]):
+    declined: list[dict[str, Any]] = [{"amount": 400_000}, {"amount": 350_000}, {"lines": [_line("ban", 90_000)]}]
+    for n, changes in enumerate(declined):
         await world.authorise(card_number=cards[10 + n], **changes)
     await batch_closed(world)
     payouts = [payout for payout, _, _ in await instructions(world)]

@@ -16,10 +16,12 @@ from authz_service.commands.events import events
 from authz_service.commands.family import family
 from authz_service.commands.keys import keys, operators
 from authz_service.commands.ledger import ledger
+from authz_service.commands.merchant import merchants, terminals_said
 from authz_service.commands.people import audit, person
 from authz_service.commands.place import console, office, refusals, refusals_in_the_log, servers, settings_given, url_of
 from authz_service.commands.programme import programme
 from authz_service.commands.reconcile import exceptions, reconcile_command
+from authz_service.commands.report import report
 from authz_service.commands.settlement import settlement
 from authz_service.commands.simulate import simulate
 from authz_service.database import migrate, require_room
@@ -61,6 +63,9 @@ app.add_typer(dispute, name="dispute")
 app.add_typer(events, name="events")
 app.add_typer(person, name="person")
 app.add_typer(audit, name="audit")
+app.add_typer(report, name="report")
+app.add_typer(merchants, name="merchant")
+app.add_typer(terminals_said, name="terminal")
 SEED: Final = 2024
 
 

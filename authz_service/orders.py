@@ -77,6 +77,10 @@ class OrderKind(StrEnum):
     PERSON_PASSWORD_SET = "person_password_set"  # noqa: S105
     PERSON_DISABLED = "person_disabled"
     PERSON_ENABLED = "person_enabled"
+    MERCHANT_SUSPENDED = "merchant_suspended"
+    MERCHANT_RESUMED = "merchant_resumed"
+    TERMINAL_SUSPENDED = "terminal_suspended"
+    TERMINAL_RESUMED = "terminal_resumed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

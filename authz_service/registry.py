@@ -131,6 +131,11 @@ class Registry:
         self._looked_at = started
 
 
+async def read_reference(connection: Any, programme_id: ProgrammeId) -> Reference:
+    """The programme's reference data as this connection sees it; for commands, which have no cache."""
+    return (await _read(connection, {}))[programme_id]
+
+
 async def _read(connection: Any, known: Mapping[ProgrammeId, Reference]) -> dict[ProgrammeId, Reference]:
     """Every programme that can be read; of one that cannot, what was known before, which decides nothing any more."""
     tables = {name: await _grouped(connection, statement) for name, statement in _TABLES.items()}

@@ -221,6 +221,19 @@ class Settings(BaseSettings):
     ledger_check_in_full_seconds: float = Field(default=86_400.0, gt=0)
     """So often at most it checks all of the books: where none, or not the last check of all, was found in order."""
 
+    # Reports.
+    report_statement_timeout_ms: int = 1_800_000
+    """For one query of a report. A month of twenty million purchases takes up to twenty minutes for its categories; one
+    of a city's six thousand, less than a second."""
+    report_work_mem_mb: int = Field(default=64, ge=1)
+    """For each sort of one of them; beyond it PostgreSQL uses the disk."""
+    report_families: int = Field(default=5_000, ge=1)
+    """Families one by one on a screen or a printable page: about 150 pages of paper. A CSV file has no such limit."""
+    silent_hours: float = Field(default=4.0, gt=0, le=72, allow_inf_nan=False)
+    """A shop that usually sells and of which nothing was heard for so many of its opening hours is silent."""
+    silent_batches: int = Field(default=10, ge=1)
+    """Settlement batches that say whether it usually sells: it sold in at least half of them."""
+
     # Redis: a hint, never a truth.
     redis_timeout_seconds: float = 0.03
     redis_connect_timeout_seconds: float = 0.2

@@ -145,6 +145,11 @@ def milliseconds_of(instant: datetime) -> int:
     return int(instant.timestamp() * 1000)
 
 
+def time_part(instant: datetime) -> str:
+    """The characters with which ids of this millisecond begin, the first of them."""
+    return new_id("", instant, bytes(CHANCE_BYTES)).removeprefix("_")[:10]
+
+
 def written_id(prefix: str, number: int) -> str:
     """`prefix_` and the 26 characters of a number of 128 bits; they sort as the numbers do."""
     bits = number << 2

@@ -38,6 +38,7 @@ from authz_service.reconciliation.disputes import DisputeRefused
 from authz_service.reconciliation.outcomes import ExceptionRefused
 from authz_service.reconciliation.report import ReportNotWritten
 from authz_service.reconciliation.statement_lines import StatementRefused
+from authz_service.reports.snapshot import ReportRefused
 from authz_service.roll.orders import RollRefused
 from authz_service.serving import NotServedError
 from authz_service.settings import SANDBOX_ROOT_KEY, Settings
@@ -47,6 +48,7 @@ from authz_service.settlement.calendar import CalendarRefused
 from authz_service.settlement.instructions import PayoutRefused
 from authz_service.settlement.papers import PaperNotWritten
 from authz_service.settlement.waits import WaitRefused
+from authz_service.shops import ShopRefused
 from authz_service.terms import TermsRefused
 from authz_service.vocabulary import ProgrammeId
 
@@ -75,9 +77,9 @@ REFUSALS: Final = (
     *(DatabaseUnusable, EmbeddedError, EnrolmentRefused, NotServedError, DemoFailedError),
     *(BooksBusy, BooksDoNotTie, ClosingRefused, NotClosedYet, StatementNotWritten),
     *(AccountRefused, BatchRefused, CalendarRefused, PaperNotWritten, PayoutRefused, WaitRefused),
-    *(OrderRefused, RollRefused, TermsRefused, AccessRefused),
+    *(OrderRefused, RollRefused, ShopRefused, TermsRefused, AccessRefused),
     *(PartnerRefused, FundingRefused, InboxRefused),
-    *(StatementRefused, ReportNotWritten, ExceptionRefused, DisputeRefused),
+    *(StatementRefused, ReportNotWritten, ReportRefused, ExceptionRefused, DisputeRefused),
     *(EndpointRefused, ResendRefused),
     *(PersonRefused, PasswordRefused),
 )

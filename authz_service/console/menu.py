@@ -18,7 +18,14 @@ class Item:
 
 MENU: Final = (
     Item(word="menu.home", path="/"),
+    Item(word="menu.today", path="/today"),
     Item(word="menu.families", path="/families"),
+    Item(word="menu.shops", path="/shops"),
+    Item(word="menu.vouchers", path="/vouchers"),
+    Item(word="menu.settlement", path="/settlement"),
+    Item(word="menu.inbox", path="/inbox"),
+    Item(word="menu.exceptions", path="/exceptions"),
+    Item(word="menu.books", path="/books"),
     Item(word="menu.audit", path="/audit"),
 )
 

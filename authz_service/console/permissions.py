@@ -13,6 +13,10 @@ FAMILIES: Final = frozenset({Role.CARD_DESK, Role.PROGRAMME_MANAGER, Role.AUDITO
 CARDS: Final = frozenset({Role.CARD_DESK, Role.PROGRAMME_MANAGER})
 """Who may change one."""
 AUDIT: Final = frozenset({Role.AUDITOR})
+OFFICE: Final = frozenset({Role.PROGRAMME_MANAGER, Role.AUDITOR})
+"""Who may see vouchers, settlement, what the bank told, and the books."""
+MANAGERS: Final = frozenset({Role.PROGRAMME_MANAGER})
+"""Who may give orders about them."""
 
 PERMITTED: Final[Mapping[str, frozenset[Role] | None]] = {
     "GET /sign-in": ANYBODY,
@@ -31,6 +35,30 @@ PERMITTED: Final[Mapping[str, frozenset[Role] | None]] = {
     "POST /families/{beneficiary_id}/do/{deed}": CARDS,
     "GET /families/{beneficiary_id}/cards/{card_id}/{deed}": CARDS,
     "POST /families/{beneficiary_id}/cards/{card_id}/{deed}": CARDS,
+    "GET /today": EVERYBODY,
+    "GET /shops": EVERYBODY,
+    "GET /shops/{merchant_id}/{deed}": MANAGERS,
+    "POST /shops/{merchant_id}/{deed}": MANAGERS,
+    "GET /terminals/{terminal_id}/{deed}": MANAGERS,
+    "POST /terminals/{terminal_id}/{deed}": MANAGERS,
+    "GET /vouchers": OFFICE,
+    "GET /vouchers/{voucher_id}/{deed}": MANAGERS,
+    "POST /vouchers/{voucher_id}/{deed}": MANAGERS,
+    "GET /settlement": OFFICE,
+    "GET /settlement/batches/{batch_id}": OFFICE,
+    "GET /settlement/payouts/{instruction_id}/release": MANAGERS,
+    "POST /settlement/payouts/{instruction_id}/release": MANAGERS,
+    "GET /settlement/purchases/{authorisation_id}/unwait": MANAGERS,
+    "POST /settlement/purchases/{authorisation_id}/unwait": MANAGERS,
+    "GET /settlement/accounts/{account_ref}/approve": MANAGERS,
+    "POST /settlement/accounts/{account_ref}/approve": MANAGERS,
+    "GET /inbox": OFFICE,
+    "GET /inbox/{notice_id}/{deed}": MANAGERS,
+    "POST /inbox/{notice_id}/{deed}": MANAGERS,
+    "GET /exceptions": OFFICE,
+    "GET /exceptions/{exception_id}/{deed}": MANAGERS,
+    "POST /exceptions/{exception_id}/{deed}": MANAGERS,
+    "GET /books": OFFICE,
     "GET /audit": AUDIT,
 }
 """Method and address below /console → the roles that may."""

@@ -33,6 +33,11 @@ _IN_FULL: Final = """
 -- When all was last found in order.
 SELECT max(checked_at) FROM audit_checkpoint WHERE programme_id = $1 AND violations = 0 AND checked_from IS NULL
 """
+_LAST: Final = """
+-- The newest checks, whatever they found.
+SELECT checked_at, checked_from, checked_until, violations
+  FROM audit_checkpoint WHERE programme_id = $1 ORDER BY checked_at DESC LIMIT $2
+"""
 _KEEP: Final = """
 INSERT INTO audit_checkpoint (programme_id, checked_at, checked_from, checked_until, violations)
 VALUES ($1, $2, $3, $4, $5)
@@ -63,6 +68,11 @@ async def last_clean(connection: Connection, programme_id: str) -> Checkpoint | 
     """From where a check of what is new may go on; None where all must be checked."""
     row = await connection.fetchrow(_CLEAN, programme_id)
     return None if row is None else Checkpoint(**row)
+
+
+async def last_checks(connection: Connection, programme_id: str, limit: int) -> list[Checkpoint]:
+    """The newest first."""
+    return [Checkpoint(**row) for row in await connection.fetch(_LAST, programme_id, limit)]
 
 
 async def last_in_full(connection: Connection, programme_id: str) -> datetime | None:

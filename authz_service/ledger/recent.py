@@ -14,7 +14,7 @@ from typing import Any, Final
 from authz_service.database import Connection
 from authz_service.ledger.accounts import PROGRAMME_ACCOUNTS
 from authz_service.ledger.invariants.given import Reach
-from authz_service.vocabulary import CHANCE_BYTES, new_id
+from authz_service.vocabulary import time_part
 
 _NEW: Final = """
 -- What was written since: its authorisations, the transfers of no purchase, and the families that it concerns.
@@ -168,14 +168,14 @@ class Recent:
     def arguments(self) -> list[Any]:
         """$13 to $20 of NARROWED."""
         ids = [self.families, self.authorisations, self.transfers, self.vouchers, self.cards, self.accounts]
-        return [*ids, self.since, _time_part(self.since)]
+        return [*ids, self.since, time_part(self.since)]
 
 
 async def read_recent(connection: Connection, programme_id: str, since: datetime) -> Recent:
     """All that the invariants must be asked of, in the caller's snapshot."""
     # An id counts whole milliseconds, and so must all that is compared with it.
     since = since.astimezone(UTC).replace(microsecond=since.microsecond // 1000 * 1000)
-    new = await _one(connection, _NEW, programme_id, _time_part(since), PROGRAMME_ACCOUNTS)
+    new = await _one(connection, _NEW, programme_id, time_part(since), PROGRAMME_ACCOUNTS)
     families = await _closed(connection, programme_id, new["families"], new["authorisations"])
     arguments = (families, new["authorisations"], new["transfers"], PROGRAMME_ACCOUNTS)
     return Recent(since=since, families=families, **await _one(connection, _ROWS, programme_id, *arguments))
@@ -195,8 +195,3 @@ async def _closed(
 async def _one(connection: Connection, statement: str, *arguments: Any) -> dict[str, list[str]]:
     row = await connection.fetchrow(statement, *arguments)
     return {} if row is None else {name: ids or [] for name, ids in row.items()}
-
-
-def _time_part(instant: datetime) -> str:
-    """The characters with which ids of this millisecond begin, the first of them."""
-    return new_id("", instant, bytes(CHANCE_BYTES)).removeprefix("_")[:10]

@@ -163,6 +163,10 @@ office_order = Table(
         "person_password_set",
         "person_disabled",
         "person_enabled",
+        "merchant_suspended",
+        "merchant_resumed",
+        "terminal_suspended",
+        "terminal_resumed",
     ),
 )
 

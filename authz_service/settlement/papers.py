@@ -126,11 +126,12 @@ def write(path: Path, text: str) -> None:
 
 def _csv(rows: Iterable[Sequence[str | int]]) -> str:
     file = StringIO()
-    csv.writer(file, lineterminator="\n").writerows([_safe(cell) for cell in row] for row in rows)
+    csv.writer(file, lineterminator="\n").writerows([safe_cell(cell) for cell in row] for row in rows)
     return file.getvalue()
 
 
-def _safe(cell: str | int) -> str | int:
+def safe_cell(cell: str | int) -> str | int:
+    """A text that a spreadsheet would run as a formula, with an apostrophe before it; all else as it is."""
     return f"'{cell}" if isinstance(cell, str) and cell.startswith(WOULD_BE_A_FORMULA) else cell
 
 

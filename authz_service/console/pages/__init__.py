@@ -2,9 +2,25 @@
 
 from typing import Final
 
-from authz_service.console.pages import audit, deeds, families, home, purchases, sign_in
+from authz_service.console.pages import (
+    audit,
+    books,
+    deeds,
+    exceptions,
+    families,
+    home,
+    inbox,
+    purchases,
+    settlement,
+    shops,
+    sign_in,
+    today,
+    vouchers,
+)
 
 ROUTERS: Final = (
     *(sign_in.router, home.router, families.router, purchases.router),
     *(deeds.router, audit.router),
+    *(today.router, shops.router, vouchers.router, settlement.router),
+    *(inbox.router, exceptions.router, books.router),
 )

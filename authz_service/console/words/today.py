@@ -1,0 +1,81 @@
+"""Today's picture, and the books' health."""
+
+from typing import Final
+
+WORDS: Final[dict[str, tuple[str, str]]] = {
+    "menu.today": ("Hari ini", "Today"),
+    "today.title": ("Gambaran hari ini", "Today's picture"),
+    "today.title_of": ("Gambaran {day}", "The picture of {day}"),
+    "today.before": ("Hari sebelumnya", "The day before"),
+    "today.after": ("Hari berikutnya", "The day after"),
+    "today.net": ("Penjualan bersih", "Net sales"),
+    "today.purchases": ("Belanja", "Purchases"),
+    "today.families": ("Keluarga dilayani", "Families served"),
+    "today.basket": ("Rata-rata belanja", "Average purchase"),
+    "today.declined": ("Ditolak", "Declined"),
+    "today.given_back": ("Dikembalikan", "Given back"),
+    "today.hours": ("Penjualan per jam", "Sales by hour"),
+    "today.hours_summary": (
+        "Paling ramai pukul {hour}, dengan {most}. Angka tiap jam ada di tabel di bawah.",
+        "Busiest at {hour}, with {most}. The table below has each hour.",
+    ),
+    "today.none": ("Belum ada penjualan.", "Nothing was sold yet."),
+    "today.table": ("Tabel per jam", "The hours as a table"),
+    "today.hour": ("Jam", "Hour"),
+    "today.sales": ("Penjualan", "Sales"),
+    "today.declines": ("Mengapa ditolak", "Why purchases were declined"),
+    "today.reason": ("Sebab", "Reason"),
+    "today.times": ("Kali", "Times"),
+    "today.no_decline": ("Tidak ada yang ditolak.", "Nothing was declined."),
+    "today.districts": ("Kecamatan", "Kecamatan"),
+    "today.categories": ("Jenis barang", "Categories"),
+    "today.shops": ("Warung", "Shops"),
+    "today.silent": ("Warung yang diam", "Silent shops"),
+    "today.silent_why": (
+        (
+            "Biasanya berjualan dan sedang buka, tetapi tidak mengirim apa pun selama {hours} jam buka terakhir."
+            " Hubungi warungnya."
+        ),
+        "They usually sell and are open, but sent nothing for their last {hours} opening hours. Call them.",
+    ),
+    "today.silent_more": ("Dan {number} warung lagi:", "And {number} shops more:"),
+    "today.silent_since": ("Diam sejak", "Silent since"),
+    "today.silent_none": (
+        "Tidak ada warung yang diam padahal seharusnya berjualan.",
+        "No shop is silent that should not be.",
+    ),
+    "today.as_of": ("Keadaan {moment}", "As of {moment}"),
+    "menu.books": ("Buku besar", "Books"),
+    "books.title": ("Kesehatan buku besar", "The books' health"),
+    "books.in_order": ("Pemeriksaan terakhir tidak menemukan kesalahan.", "The last check found nothing wrong."),
+    "books.broken": (
+        "Pemeriksaan terakhir menemukan {violations} kesalahan. Jangan tutup batch; hubungi pengelola sistem.",
+        "The last check found {violations} violations. Close no batch, and call who runs the system.",
+    ),
+    "books.never": ("Buku besar belum pernah diperiksa.", "The books were never checked."),
+    "books.checks": ("Pemeriksaan", "Checks"),
+    "books.checked_at": ("Diperiksa", "Checked"),
+    "books.reach": ("Yang diperiksa", "What was checked"),
+    "books.all": ("semuanya", "all of it"),
+    "books.since": ("sejak {moment}", "what is new since {moment}"),
+    "books.violations": ("Kesalahan", "Violations"),
+    "books.money": ("Uang menurut rekening", "Money by account"),
+    "books.account": ("Rekening", "Account"),
+    "books.amount": ("Jumlah", "Amount"),
+    "books.fund": ("Dana di bank", "Fund at the bank"),
+    "books.unallocated": ("Belum dibagikan", "Unallocated"),
+    "books.available": ("Sisa keluarga", "Available to families"),
+    "books.held": ("Ditahan untuk belanja", "Held for purchases"),
+    "books.payable": ("Utang kepada warung", "Owed to shops"),
+    "books.clearing": ("Sedang dibayarkan", "On its way to shops"),
+    "books.sponsor": ("Kembali ke sponsor", "Given back to the sponsor"),
+    "books.spent": (
+        "Sudah dibelanjakan keluarga sejak awal: {rupiah}.",
+        "Spent by families from the beginning: {rupiah}.",
+    ),
+    "books.adds_up": ("Keenam rekening berjumlah sama dengan dana di bank.", "The six accounts add up to the fund."),
+    "books.does_not_add_up": (
+        "Keenam rekening tidak berjumlah sama dengan dana di bank. Hubungi pengelola sistem.",
+        "The six accounts do not add up to the fund. Call who runs the system.",
+    ),
+}

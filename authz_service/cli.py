@@ -18,6 +18,7 @@ from authz_service.commands.ledger import ledger
 from authz_service.commands.place import console, office, refusals, servers, settings_given, url_of
 from authz_service.commands.programme import programme
 from authz_service.commands.reconcile import exceptions, reconcile_command
+from authz_service.commands.roll import roll
 from authz_service.commands.settlement import settlement
 from authz_service.commands.simulate import simulate
 from authz_service.database import migrate, require_room
@@ -46,6 +47,7 @@ app.add_typer(ledger, name="ledger")
 app.add_typer(programme, name="programme")
 app.add_typer(settlement, name="settlement")
 app.add_typer(family, name="family")
+app.add_typer(roll, name="roll")
 app.add_typer(cap, name="cap")
 app.add_typer(keys, name="key")
 app.add_typer(operators, name="operator")

@@ -70,6 +70,10 @@ class OrderKind(StrEnum):
     HOLIDAYS_CHANGED = "holidays_changed"
     PAYOUT_LIMIT_SET = "payout_limit_set"
     ENTITLEMENTS_GRANTED = "entitlements_granted"
+    ROLL_IMPORTED = "roll_imported"
+    ROLL_APPROVED = "roll_approved"
+    ROLL_APPLIED = "roll_applied"
+    ROLL_WITHDRAWN = "roll_withdrawn"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -75,6 +75,8 @@ beneficiary = Table(
     Column("next_status", Text, comment="what the status is from next_status_at on, written or not"),
     Column("next_status_at", Instant),
     id_column("merged_into", nullable=True),
+    Column("leaves_at", Instant, comment="from then on it is removed, by a roll that was imported; written or not"),
+    Column("kk_digest", LargeBinary, comment="of the number of its family card, once a list has named it"),
     PrimaryKeyConstraint("programme_id", "beneficiary_id"),
     UniqueConstraint("programme_id", "nik_digest"),
     Index(None, "programme_id", "companion_id"),
@@ -84,6 +86,8 @@ beneficiary = Table(
         "next_status_at",
         postgresql_where=text("next_status_at IS NOT NULL"),
     ),
+    Index(None, "programme_id", "leaves_at", postgresql_where=text("leaves_at IS NOT NULL")),
+    Index(None, "programme_id", "kk_digest", postgresql_where=text("kk_digest IS NOT NULL")),
     one_of("status", "active", "suspended", "removed"),
     one_of("next_status", "active", "suspended", "removed"),
     CheckConstraint("(next_status IS NULL) = (next_status_at IS NULL)", name="next_status_is_dated"),
@@ -105,7 +109,7 @@ family_change = Table(
     Column("recorded_at", Instant, nullable=False),
     PrimaryKeyConstraint("programme_id", "change_id"),
     Index(None, "programme_id", "beneficiary_id"),
-    one_of("kind", "enter", "suspend", "resume", "remove", "merge", "move", "card"),
+    one_of("kind", "enter", "suspend", "resume", "remove", "merge", "move", "card", "details"),
 )
 
 # What else an office ordered, and who gave the order; written once.
@@ -156,6 +160,10 @@ office_order = Table(
         "holidays_changed",
         "payout_limit_set",
         "entitlements_granted",
+        "roll_imported",
+        "roll_approved",
+        "roll_applied",
+        "roll_withdrawn",
     ),
 )
 

@@ -1,4 +1,4 @@
-"""`make bench-roll`: a list of 100 000 families, read, checked, compared, approved and applied, on a PostgreSQL of its own.
+"""`make bench-roll`: a list of 100 000 families is read, compared, approved and applied, on a PostgreSQL of its own.
 
 The programme has 100 000 families before. The list leaves out 5 000 of them, names 5 000 others, and has 5 000 with
 another companion or name. Its money is there. Each step is a process of its own, so that its peak memory is its own.

@@ -17,7 +17,7 @@ def upgrade() -> None:
     None of those may decide any more once a list is applied: they would not see who has left.
     """
     op.execute("SET LOCAL lock_timeout = '2s'")
-    for statement in (*WORDS, *COLUMNS, *TABLES, *COMMENTS):
+    for statement in (*WORDS, *COLUMNS, *CARDS, *TABLES, *COMMENTS):
         op.execute(statement)
 
 
@@ -56,6 +56,8 @@ CREATE INDEX beneficiary_programme_id_kk_digest_idx ON beneficiary (programme_id
  WHERE kk_digest IS NOT NULL
 """,
 )
+# A family's cards, also those that are dead: until now each look read every card of the programme.
+CARDS = ("CREATE INDEX card_programme_id_beneficiary_id_idx ON card (programme_id, beneficiary_id)",)
 TABLES = (
     """
 CREATE TABLE roll_import (

@@ -180,6 +180,7 @@ card = Table(
     Column("expires_on", Date, nullable=False),
     PrimaryKeyConstraint("programme_id", "card_id"),
     UniqueConstraint("programme_id", "card_digest"),
+    Index(None, "programme_id", "beneficiary_id"),
     Index(
         "card_one_active_per_beneficiary_key",
         "programme_id",

@@ -17,7 +17,7 @@ from authz_service.roll.orders import RollRefused
 
 ROWS: Final = 1_048_576
 """As many as Excel knows; what claims to stand below is not there."""
-COLUMNS: Final = 256
+COLUMNS: Final = 128
 PART_LIMIT_BYTES: Final = 16_000_000
 """Of each part that is read whole; rows and texts are not."""
 _STREAMED: Final = re.compile(r"/?xl/(worksheets/[^/]+|sharedStrings)\.xml", re.IGNORECASE)
@@ -71,19 +71,22 @@ def _checked(file: IO[bytes], limit_bytes: int) -> int:
 
 def _rows(cells: Iterator[tuple[object, ...]]) -> Iterator[Sequence[object]]:
     number = 0
-    while True:
-        number += 1
-        row = _whatever_happens(lambda: next(cells, None), f"Row {number} of the workbook")
-        if row is None:
-            return
-        yield row
+    try:
+        for number, row in enumerate(cells, start=1):  # noqa: B007  (said of what could not be read)
+            yield row
+    except RollRefused:
+        raise
+    except Exception as wrong:  # noqa: BLE001
+        raise RollRefused(
+            f"What follows row {number} of the workbook cannot be read: {type(wrong).__name__}."
+        ) from None
 
 
-def _whatever_happens(read: Callable[[], Any], what: str = "The workbook") -> Any:
+def _whatever_happens(read: Callable[[], Any]) -> Any:
     """openpyxl raises whatever it meets in a file that is none."""
     try:
         return read()
     except RollRefused:
         raise
     except Exception as wrong:  # noqa: BLE001
-        raise RollRefused(f"{what} cannot be read: {type(wrong).__name__}.") from None
+        raise RollRefused(f"The workbook cannot be read: {type(wrong).__name__}.") from None

@@ -15,7 +15,7 @@ USERS ?= 27
 RUN_TIME ?= 60s
 LOCUST = AUTHZ_TILLS=$(TILLS) .venv/bin/python -m locust -f loadtests/locustfile.py --host $(HOST)
 
-.PHONY: help demo serve test test-long test-quarters mutants check bench bench-guard bench-profile bench-scale bench-workers plots docs \
+.PHONY: help demo serve test test-long test-quarters mutants check bench bench-guard bench-profile bench-scale bench-workers bench-roll plots docs \
 	load load-ui lock clean
 
 help:
@@ -31,6 +31,7 @@ help:
 	@echo "make plots          draws docs/growth-*.png and .svg of the bench-scale run that decision 14 quotes (ARGS=file: of that one)"
 	@echo "make bench-guard    whether authorise is still fast enough beside an empty endpoint, half a minute"
 	@echo "make bench-profile  where Python's time goes in a sale, a minute; py-spy must be installed (ARGS='--py-spy …')"
+	@echo "make bench-roll     a list of 100 000 families: read, compared, approved and applied, some minutes (ARGS='--families …')"
 	@echo "make docs           draws docs/hold-states.md and the list in docs/events.md from the code"
 	@echo "make load           four journeys against the service at HOST, judged by loadtests/targets.toml (JOURNEYS=ShopsDay: one)"
 	@echo "make load-ui        the same journeys, chosen and started on locust's page at http://127.0.0.1:8089"
@@ -76,6 +77,9 @@ bench-guard: .venv/installed
 
 bench-profile: .venv/installed
 	@.venv/bin/python -m loadtests.sale_profile $(ARGS)
+
+bench-roll: .venv/installed
+	@.venv/bin/python -m loadtests.rolls $(ARGS)
 
 docs: .venv/installed
 	@.venv/bin/python -m tests.hold_states

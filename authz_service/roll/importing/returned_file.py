@@ -11,10 +11,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from openpyxl import Workbook
-from openpyxl.cell import WriteOnlyCell
-from openpyxl.utils.exceptions import IllegalCharacterError
-
 from authz_service.roll.importing.layout import Layout, plain
 from authz_service.roll.importing.tables import Sheet
 
@@ -83,6 +79,9 @@ class _XlsxWriter:
         self._sheet.append([self._cell(guarded(cell)) for cell in cells])
 
     def _cell(self, value: object) -> Any:
+        from openpyxl.cell import WriteOnlyCell  # noqa: PLC0415  (as below)
+        from openpyxl.utils.exceptions import IllegalCharacterError  # noqa: PLC0415
+
         if not isinstance(value, str):
             return value
         try:
@@ -97,6 +96,9 @@ class _XlsxWriter:
 @contextmanager
 def _writer(path: Path, suffix: str, delimiter: str | None) -> Iterator[_Writer]:
     if suffix.lower() == ".xlsx":
+        # Not at the top: it would cost every other command its time.
+        from openpyxl import Workbook  # noqa: PLC0415
+
         book = Workbook(write_only=True)
         yield _XlsxWriter(book.create_sheet())
         book.save(path)

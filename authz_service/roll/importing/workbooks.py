@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from typing import IO, Any, Final
 from zipfile import BadZipFile, ZipFile
 
-from openpyxl import load_workbook
-
 from authz_service.roll.orders import RollRefused
 
 ROWS: Final = 1_048_576
@@ -35,6 +33,9 @@ class Workbook:
 @contextmanager
 def opened_workbook(file: IO[bytes], sheet: str | None, expanded_limit_bytes: int) -> Iterator[Workbook]:
     """The rows of the named sheet, or of the first; raises RollRefused for whatever is no such file."""
+    # Not at the top: it would cost every other command its time.
+    from openpyxl import load_workbook  # noqa: PLC0415
+
     size = _checked(file, expanded_limit_bytes)
     file.seek(0)
     book = _whatever_happens(

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -52,7 +53,7 @@ def faults(**changes: object) -> list[Fault]:
 def a_workbook(path: Path, *rows: tuple[object, ...]) -> Path:
     book = Workbook()
     for row in (HEADER, *rows):
-        book.active.append(row)  # type: ignore[union-attr]
+        book.active.append(row)  # type: ignore[union-attr, arg-type]
     book.save(path)
     return path
 
@@ -276,6 +277,7 @@ def test_what_goes_back_has_every_row_and_column_and_is_read_again(tmp_path: Pat
         path.write_text(csv_text(*rows, delimiter=";"), encoding="utf-8", newline="")
     else:
         a_workbook(path, *rows)
+    said: list[list[Any]]
     for _ in range(2):
         path = _returned(path, {3: "Nama salah", 5: "NIK salah"})
         assert path.name == f"list-kesalahan.{kind}"

@@ -15,7 +15,8 @@ USERS ?= 27
 RUN_TIME ?= 60s
 LOCUST = AUTHZ_TILLS=$(TILLS) .venv/bin/python -m locust -f loadtests/locustfile.py --host $(HOST)
 
-.PHONY: help demo serve test test-long test-quarters mutants check bench bench-guard bench-profile bench-scale bench-workers plots docs screenshots \
+.PHONY: help demo serve test test-long test-quarters mutants check bench bench-guard bench-profile bench-scale bench-workers \
+	bench-roll plots docs screenshots \
 	load load-ui lock clean
 
 help:
@@ -31,6 +32,7 @@ help:
 	@echo "make plots          draws docs/growth-*.png and .svg of the bench-scale run that decision 14 quotes (ARGS=file: of that one)"
 	@echo "make bench-guard    whether authorise is still fast enough beside an empty endpoint, half a minute"
 	@echo "make bench-profile  where Python's time goes in a sale, a minute; py-spy must be installed (ARGS='--py-spy …')"
+	@echo "make bench-roll     a list of 100 000 families: read, compared, approved and applied, some minutes (ARGS='--families …')"
 	@echo "make docs           draws docs/hold-states.md and the lists in docs/events.md and docs/metrics.md from the code"
 	@echo "make screenshots    draws docs/console/*.png, the console's pages in a Chromium, half a minute"
 	@echo "make load           four journeys against the service at HOST, judged by loadtests/targets.toml (JOURNEYS=ShopsDay: one)"
@@ -77,6 +79,9 @@ bench-guard: .venv/installed
 
 bench-profile: .venv/installed
 	@.venv/bin/python -m loadtests.sale_profile $(ARGS)
+
+bench-roll: .venv/installed
+	@.venv/bin/python -m loadtests.rolls $(ARGS)
 
 docs: .venv/installed
 	@.venv/bin/python -m tests.hold_states

@@ -4,7 +4,7 @@ Every order that is kept (`orders.py`) and every change of a family (`roll/`) is
 adds who looked at a family and why. Ids, words and rupiah stand in it: no name, no number of a person.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -18,9 +18,12 @@ from authz_service.vocabulary import CHANCE_BYTES, Chance, new_id
 
 LIST_LIMIT: Final = 1_000
 _KEEP: Final = """
+-- All that one person does at once.
 INSERT INTO audit_entry (programme_id, entry_id, at, actor, role, action, subject_kind, subject_id, reason,
                          request_id, before, after)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+SELECT $1, deed.entry_id, $2, $3, $4, deed.action, deed.subject_kind, deed.subject_id, $5, $6, deed.before, deed.after
+  FROM unnest($7::text[], $8::text[], $9::text[], $10::text[], $11::jsonb[], $12::jsonb[])
+       AS deed (entry_id, action, subject_kind, subject_id, before, after)
 """
 _ENTRIES: Final = """
 -- The newest first, from before the entry $2 on; of one subject, one actor or one action where they are given.
@@ -51,6 +54,16 @@ class Subject:
     kind: str
     """family, card, order, person, session"""
     id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deed:
+    """What was done or looked at, and how it was before and after."""
+
+    action: str
+    subject: Subject
+    before: Mapping[str, object] | None
+    after: Mapping[str, object] | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,13 +117,44 @@ async def keep_audit(
     request_id: str | None,
 ) -> str:
     """The entry is kept if this transaction is committed, and never changed; its id."""
-    entry_id = new_id("aud", now, chance(CHANCE_BYTES))
-    documents = (_document(before), _document(after))
-    await connection.execute(
-        *(_KEEP, programme_id, entry_id, now, actor, role, action, subject.kind, subject.id, reason, request_id),
-        *documents,
+    deed = Deed(action=action, subject=subject, before=before, after=after)
+    [entry_id] = await keep_audits(
+        connection,
+        programme_id,
+        [deed],
+        actor=actor,
+        role=role,
+        reason=reason,
+        now=now,
+        chance=chance,
+        request_id=request_id,
     )
     return entry_id
+
+
+async def keep_audits(
+    connection: Connection,
+    programme_id: str,
+    deeds: Sequence[Deed],
+    *,
+    actor: str,
+    role: str | None,
+    reason: str | None,
+    now: datetime,
+    chance: Chance,
+    request_id: str | None,
+) -> list[str]:
+    """The same of all that one person does at once; the entries' ids, in the given order."""
+    entry_ids = [new_id("aud", now, chance(CHANCE_BYTES)) for _ in deeds]
+    await connection.execute(
+        *(_KEEP, programme_id, now, actor, role, reason, request_id, entry_ids),
+        [each.action for each in deeds],
+        [each.subject.kind for each in deeds],
+        [each.subject.id for each in deeds],
+        [_document(each.before) for each in deeds],
+        [_document(each.after) for each in deeds],
+    )
+    return entry_ids
 
 
 async def entries(

@@ -22,6 +22,7 @@ from authz_service.commands.place import console, office, refusals, refusals_in_
 from authz_service.commands.programme import programme
 from authz_service.commands.reconcile import exceptions, reconcile_command
 from authz_service.commands.report import report
+from authz_service.commands.roll import roll
 from authz_service.commands.settlement import settlement
 from authz_service.commands.simulate import simulate
 from authz_service.database import migrate, require_room
@@ -50,6 +51,7 @@ app.add_typer(ledger, name="ledger")
 app.add_typer(programme, name="programme")
 app.add_typer(settlement, name="settlement")
 app.add_typer(family, name="family")
+app.add_typer(roll, name="roll")
 app.add_typer(cap, name="cap")
 app.add_typer(keys, name="key")
 app.add_typer(operators, name="operator")

@@ -57,13 +57,15 @@ SELECT coalesce(sum(CASE WHEN credit_account_id = $2 THEN amount_rupiah ELSE -am
 """
 _FAMILIES: Final = """
 -- Dated changes that nobody has applied, and what removed families have not returned.
-SELECT count(*) FILTER (WHERE b.next_status_at IS NOT NULL) AS changes, min(b.next_status_at) AS first_at,
+SELECT count(*) FILTER (WHERE b.next_status_at IS NOT NULL OR b.leaves_at IS NOT NULL) AS changes,
+       min(least(b.next_status_at, b.leaves_at)) AS first_at,
        count(*) FILTER (WHERE b.status = 'removed' AND w.available_rupiah > 0 AND w.held_rupiah = 0) AS removed,
        coalesce(sum(w.available_rupiah) FILTER (WHERE b.status = 'removed' AND w.held_rupiah = 0), 0)::bigint AS rupiah
   FROM beneficiary b
   JOIN wallet w ON w.programme_id = $1 AND w.beneficiary_id = b.beneficiary_id
- WHERE b.programme_id = $1 AND (b.next_status_at IS NOT NULL OR b.status = 'removed')
+ WHERE b.programme_id = $1 AND (b.next_status_at IS NOT NULL OR b.leaves_at IS NOT NULL OR b.status = 'removed')
 """
+_ROLL_IMPORTS: Final = "SELECT import_id FROM roll_import WHERE programme_id = $1 AND finished_at IS NULL"
 _LOCK_WALLETS: Final = """
 -- Every family's root, in the order of their ids: no till records anything until the close is written.
 SELECT beneficiary_id, available_rupiah FROM wallet WHERE programme_id = $1 ORDER BY beneficiary_id FOR UPDATE
@@ -137,6 +139,10 @@ async def what_is_open(connection: Connection, programme_id: ProgrammeId, now: d
     reasons += await open_notices(connection, programme_id)
     reasons += await open_exceptions(connection, programme_id)
     reasons += _about_families(await connection.fetchrow(_FAMILIES, programme_id), zone)
+    reasons += [
+        f"Not finished: the roll {row[0]}; apply or withdraw it first."
+        for row in await connection.fetch(_ROLL_IMPORTS, programme_id)
+    ]
     return reasons
 
 

@@ -172,7 +172,10 @@ def family_at_work(
 
 
 def _status(row: asyncpg.Record, now: datetime) -> BeneficiaryStatus:
-    """The status in force."""
+    """The status in force. A roll that was imported takes a family off it, whatever else was ordered."""
+    leaves_at = row["leaves_at"]
+    if leaves_at is not None and leaves_at <= now:
+        return BeneficiaryStatus.REMOVED
     status, next_status = _STATUSES[row["beneficiary_status"]], row["next_status"]
     if next_status is None:
         return status

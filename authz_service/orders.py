@@ -81,6 +81,10 @@ class OrderKind(StrEnum):
     MERCHANT_RESUMED = "merchant_resumed"
     TERMINAL_SUSPENDED = "terminal_suspended"
     TERMINAL_RESUMED = "terminal_resumed"
+    ROLL_IMPORTED = "roll_imported"
+    ROLL_APPROVED = "roll_approved"
+    ROLL_APPLIED = "roll_applied"
+    ROLL_WITHDRAWN = "roll_withdrawn"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

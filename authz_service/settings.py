@@ -134,6 +134,20 @@ class Settings(BaseSettings):
     """A line of a statement that names nothing is proposed for a payout of at most so many days before or after it."""
     statement_limit_bytes: int = 50_000_000
     """Of a file that is read whole; a year of the largest programme has less than a tenth of it."""
+    # Lists of families.
+    roll_file_limit_bytes: int = 50_000_000
+    """Of a list as it was sent; 100 000 families have a fifth of it."""
+    roll_expanded_limit_bytes: int = 1_000_000_000
+    """Of an XLSX once it is unpacked: a small file may claim to hold any amount."""
+    roll_rows_limit: int = Field(default=500_000, ge=1)
+    """Of one list. More than the largest kabupaten has; a list of the nation comes by programme."""
+    roll_leaving_percent: float = Field(default=10.0, ge=0, le=100, allow_inf_nan=False)
+    """A list that takes more of the families off the roll than this needs their number as an explicit option: a file
+    that was cut must not empty the roll."""
+    roll_settled_at_once: int = Field(default=100, ge=1, le=1_000)
+    """Families whose change an applied list writes in one transaction; their tills wait for it, some milliseconds."""
+    roll_settling_seconds: float = Field(default=30.0, gt=0)
+    """So long one round of the sweeper goes on with a list that was applied and is not written yet."""
     security_events_per_minute: int = 60
     """Refusals at the bank's door that a process keeps in the database; more are counted only."""
     ready_timeout_seconds: float = 2.0

@@ -16,6 +16,7 @@ from authz_service.database import OfficePool
 from authz_service.registry import Principal
 from authz_service.requests import Expiry
 from authz_service.roll.due import apply_due
+from authz_service.roll.importing.writing import write_applied
 from authz_service.settings import Settings
 from authz_service.tracing import Names
 from authz_service.vocabulary import Chance, MerchantId, ProgrammeId, TerminalId
@@ -72,7 +73,11 @@ class Sweeper:
 
     async def change_families(self, programme_id: ProgrammeId) -> None:
         """The changes of at most `due_changes` families whose day has come are written, each by itself."""
-        async with self.pool.lent(self.settings.due_changes_seconds) as connection:
+        async with self.pool.lent(
+            self.settings.due_changes_seconds
+            + self.settings.roll_settling_seconds
+            + self.settings.office_deadline_seconds
+        ) as connection:
             written = await apply_due(
                 connection,
                 programme_id=programme_id,
@@ -80,6 +85,12 @@ class Sweeper:
                 chance=self.chance,
                 limit=self.settings.due_changes,
             )
+            # What a list that was applied has left to write, as where its process was killed.
+            limit = self.settings.roll_settling_seconds
+            listed = await write_applied(
+                connection, self.settings, programme_id, clock=self.clock, chance=self.chance, limit_seconds=limit
+            )
+            written += listed.families if listed else 0
         if written:
             log.info("family_changes_written", programme=programme_id, families=written)
 

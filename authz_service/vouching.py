@@ -43,7 +43,8 @@ SELECT true FROM wallet WHERE programme_id = $1 AND beneficiary_id = $2 FOR UPDA
 """
 _TERMS: Final = """
 -- The family as it is at $3, and what the programme lets its companion give.
-SELECT b.companion_id, CASE WHEN b.next_status_at <= $3 THEN b.next_status ELSE b.status END AS status,
+SELECT b.companion_id, CASE WHEN b.leaves_at <= $3 THEN 'removed' WHEN b.next_status_at <= $3 THEN b.next_status
+            ELSE b.status END AS status,
        p.zone, p.starts_at, p.ends_at,
        coalesce(p.voucher_limit_rupiah, p.entitlement_rupiah) AS voucher_rupiah,
        coalesce(p.voucher_limit_packages, $4) AS voucher_packages,

@@ -6,7 +6,7 @@ Frozen: it carries its own DDL and imports nothing of the service, which will mo
 from alembic import op
 
 revision = "0019"
-down_revision = "0015"
+down_revision = "0016"
 branch_labels = None
 depends_on = None
 
@@ -34,6 +34,7 @@ ALTER TABLE office_order ADD CONSTRAINT office_order_kind_is_known CHECK (kind I
     'endpoint_added', 'endpoint_key_added', 'endpoint_disabled', 'endpoint_enabled', 'events_resent',
     'cut_off_set', 'holidays_changed', 'payout_limit_set', 'entitlements_granted',
     'person_added', 'person_role_set', 'person_password_set', 'person_disabled', 'person_enabled',
+    'roll_imported', 'roll_approved', 'roll_applied', 'roll_withdrawn',
     'merchant_suspended', 'merchant_resumed', 'terminal_suspended', 'terminal_resumed'))
 """,
 )

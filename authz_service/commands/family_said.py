@@ -68,6 +68,8 @@ def _what(change: Change, when: str) -> str:
             return f"{who} is removed {when}"
         case ChangeKind.MERGE:
             return f"{who} is merged into {effects.survivor_id} {when}"
+        case ChangeKind.DETAILS:
+            return f"{who}: {' and '.join(effects.details)} corrected"
         case ChangeKind.MOVE:
             return f"{who} is looked after by {effects.companion_label} {when}"
         case ChangeKind.CARD:

@@ -44,5 +44,10 @@ async def claim_unallocated(connection: Connection, programme_id: str) -> int:
     """What is unallocated (rupiah); until the transaction ends, it only grows but by the caller's own transfers."""
     await connection.execute(_CLAIM_UNALLOCATED, programme_id, UNALLOCATED)
     # A statement of its own: it sees what was given away while this one waited for the row.
+    return await look_at_unallocated(connection, programme_id)
+
+
+async def look_at_unallocated(connection: Connection, programme_id: str) -> int:
+    """What is unallocated (rupiah), and may be given away by somebody else the next moment."""
     unallocated: int = await connection.fetchval(_UNALLOCATED, programme_id, UNALLOCATED)
     return unallocated

@@ -28,7 +28,7 @@ SELECT asked.place,
        target_hold.packages AS hold_packages, target_hold.expires_at AS hold_expires_at,
        card.card_id, card.status AS card_status, card.expires_on AS card_expires_on,
        family.beneficiary_id, family.status AS beneficiary_status, family.companion_id,
-       family.next_status, family.next_status_at,
+       family.next_status, family.next_status_at, family.leaves_at,
        wallet.version AS wallet_version, wallet.available_rupiah, wallet.held_rupiah AS wallet_held_rupiah,
        allowance.month AS allowance_month, allowance.cap_rupiah, allowance.packages_cap, allowance.used_rupiah,
        allowance.packages_used, allowance.covered_rupiah, allowance.covered_packages,
@@ -89,7 +89,7 @@ SELECT asked.place,
        SELECT c.card_id, c.status, c.expires_on, c.beneficiary_id FROM card c
         WHERE c.programme_id = $1 AND c.card_digest = asked.card_digest LIMIT 1) card ON true
   LEFT JOIN LATERAL (
-       SELECT b.beneficiary_id, b.status, b.companion_id, b.next_status, b.next_status_at FROM beneficiary b
+       SELECT b.beneficiary_id, b.status, b.companion_id, b.next_status, b.next_status_at, b.leaves_at FROM beneficiary b
         WHERE b.programme_id = $1 AND b.beneficiary_id = coalesce(card.beneficiary_id, target_hold.beneficiary_id)
         LIMIT 1) family ON true
   LEFT JOIN LATERAL (

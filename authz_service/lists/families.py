@@ -24,7 +24,8 @@ _FAMILIES: Final = """
 -- A companion's families at $3 with the card that each has in hand: the active one, else the newest.
 -- $1 programme, $2 companion, $3 now, $4 after this family, $5 at most
 SELECT b.beneficiary_id, b.district_code,
-       CASE WHEN b.next_status_at <= $3 THEN b.next_status ELSE b.status END AS status,
+       CASE WHEN b.leaves_at <= $3 THEN 'removed' WHEN b.next_status_at <= $3 THEN b.next_status
+            ELSE b.status END AS status,
        card.card_digest, card.last_four, card.status AS card_status
   FROM beneficiary b
   LEFT JOIN LATERAL (

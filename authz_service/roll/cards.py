@@ -1,6 +1,6 @@
 """The card desk: a family gets a new card; a card is activated, blocked, or reported lost or stolen."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Final
@@ -33,10 +33,9 @@ SELECT status, expires_on FROM card WHERE programme_id = $1 AND card_id = $2
 """
 _SET_STATUS: Final = "UPDATE card SET status = $3 WHERE programme_id = $1 AND card_id = $2"
 _LAST_EXPIRY: Final = "SELECT max(expires_on) FROM card WHERE programme_id = $1"
-_ISSUE: Final = """
-INSERT INTO card (programme_id, card_id, beneficiary_id, card_digest, key_id, last_four, status, expires_on)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
-"""
+_COLUMNS: Final = (
+    *("programme_id", "card_id", "beneficiary_id", "card_digest", "key_id", "last_four", "status", "expires_on"),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +45,17 @@ class CardFromTheBank:
     number: str = field(repr=False)
     expires_on: date | None = None
     is_activated: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CardForFamily:
+    """A card that a family is to have, as it is kept: no number."""
+
+    beneficiary_id: BeneficiaryId
+    digest: bytes
+    last_four: str
+    status: CardStatus
+    expires_on: date
 
 
 async def new_card(
@@ -68,12 +78,28 @@ async def new_card(
         expires_on = await good_until(roll, card)
 
         # Nothing stands against it but another family's card with this number. From here on it is only written.
-        replaced = await replace_cards(roll, beneficiary_id)
-        card_id, status = await issue(roll, beneficiary_id, card, keys, expires_on)
-        effects = Effects(card_id=card_id, card_status=status, cards_replaced=replaced)
-        await roll.tell(*told_of_new_card(beneficiary_id, effects))
-        before = {"cards_replaced": replaced}
-        return await roll.keep(ChangeKind.CARD, beneficiary_id, at, order, effects, before=before)
+        [change] = await give_all(roll, [kept(beneficiary_id, card, keys, expires_on)], at=at)
+        before = {"cards_replaced": change.effects.cards_replaced}
+        await roll.keep_all([change], order, before={change.change_id: before})
+        return change
+
+
+async def give_all(
+    roll: Roll, cards: Sequence[CardForFamily], *, at: datetime, import_id: str | None = None
+) -> list[Change]:
+    """The families' other cards are dead, and they have these; told, and in the given order to be put on record."""
+    replaced = await replace_cards(roll, [each.beneficiary_id for each in cards])
+    changes = []
+    for card, card_id in zip(cards, await issue(roll, cards), strict=True):
+        effects = Effects(
+            card_id=card_id,
+            card_status=card.status,
+            cards_replaced=replaced.get(card.beneficiary_id, ()),
+            import_id=import_id,
+        )
+        await roll.tell(*told_of_new_card(card.beneficiary_id, effects))
+        changes.append(roll.change(ChangeKind.CARD, card.beneficiary_id, at, effects))
+    return changes
 
 
 async def set_card_status(
@@ -110,19 +136,44 @@ async def good_until(roll: Roll, card: CardFromTheBank) -> date:
     require_text("card number", card.number, _NUMBER)
     if not luhn_is_valid(card.number):
         raise RollRefused("The card number fails its check digit.")
-    expires_on: date | None = card.expires_on or await roll.connection.fetchval(_LAST_EXPIRY, roll.programme_id)
+    expires_on = card.expires_on or await last_day_of_cards(roll.connection, roll.programme_id)
     if expires_on is None or expires_on < roll.today:
         raise RollRefused("Say until when the card is good: a day that has not passed.")
     return expires_on
 
 
-async def issue(
-    roll: Roll, beneficiary_id: BeneficiaryId, card: CardFromTheBank, keys: Keys, expires_on: date
-) -> tuple[CardId, CardStatus]:
-    """The family has the card; its number is kept as a digest and its last four digits."""
-    card_id = CardId(roll.new_id("crd"))
-    status = CardStatus.ACTIVE if card.is_activated else CardStatus.NOT_ACTIVATED
-    digest, last_four = keys.card_digest(card.number), card.number[-4:]
-    row = (roll.programme_id, card_id, beneficiary_id, digest, KEY_ID, last_four, status, expires_on)
-    await roll.connection.execute(_ISSUE, *row)
-    return card_id, status
+async def last_day_of_cards(connection: Connection, programme_id: str) -> date | None:
+    """Until when the programme's cards are good: the last of them."""
+    last: date | None = await connection.fetchval(_LAST_EXPIRY, programme_id)
+    return last
+
+
+def kept(beneficiary_id: BeneficiaryId, card: CardFromTheBank, keys: Keys, expires_on: date) -> CardForFamily:
+    """The card as it is kept: its number as a digest and its last four digits."""
+    return CardForFamily(
+        beneficiary_id=beneficiary_id,
+        digest=keys.card_digest(card.number),
+        last_four=card.number[-4:],
+        status=CardStatus.ACTIVE if card.is_activated else CardStatus.NOT_ACTIVATED,
+        expires_on=expires_on,
+    )
+
+
+async def issue(roll: Roll, cards: Sequence[CardForFamily]) -> list[CardId]:
+    """The families have the cards; their ids in the given order."""
+    ids = [CardId(roll.new_id("crd")) for _ in cards]
+    records = [
+        (
+            roll.programme_id,
+            card_id,
+            each.beneficiary_id,
+            each.digest,
+            KEY_ID,
+            each.last_four,
+            each.status,
+            each.expires_on,
+        )
+        for card_id, each in zip(ids, cards, strict=True)
+    ]
+    await roll.connection.copy_records_to_table("card", columns=_COLUMNS, records=records)
+    return ids

@@ -4,69 +4,98 @@ What is held is honoured: whatever ends the last hold returns what is then unspe
 over but unwritten counts as held until somebody has written its end.
 """
 
-from dataclasses import replace
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
-from authz_service.ledger.bookings import book
+from authz_service.ledger.entries import enter
 from authz_service.ledger.postings import returned
 from authz_service.roll.opened import LockedFamily, Roll
 from authz_service.roll.orders import Effects, RevokedVoucher
-from authz_service.vocabulary import BeneficiaryId, CardId, CompanionId, TransferId, VoucherId
+from authz_service.vocabulary import BeneficiaryId, CardId, CompanionId, ProgrammeId, TransferId, VoucherId
 
 _REVOKE: Final = """
--- The unused part is gone; what purchases use of a voucher stays theirs. $3 NULL: of every companion.
-UPDATE voucher
+-- The unused part is gone; what purchases use of a voucher stays theirs. A NULL in $3: of every companion.
+UPDATE voucher v
    SET revoked_at = $4, revoked_by = $5, revocation_reason = $6
- WHERE programme_id = $1 AND beneficiary_id = $2 AND companion_id = coalesce($3, companion_id)
-   AND revoked_at IS NULL AND expires_at > $4
-RETURNING voucher_id, extra_rupiah - used_rupiah AS unused_rupiah, extra_packages - packages_used AS unused_packages
+  FROM unnest($2::text[], $3::text[]) AS family(beneficiary_id, companion_id)
+ WHERE v.programme_id = $1 AND v.beneficiary_id = ANY ($2) AND v.beneficiary_id = family.beneficiary_id
+   AND v.companion_id = coalesce(family.companion_id, v.companion_id)
+   AND v.revoked_at IS NULL AND v.expires_at > $4
+RETURNING v.beneficiary_id, v.voucher_id, v.extra_rupiah - v.used_rupiah AS unused_rupiah,
+          v.extra_packages - v.packages_used AS unused_packages
 """
 _REPLACE_CARDS: Final = """
 -- A lost or stolen card is dead already and says more: a till is told to keep it.
 UPDATE card SET status = 'replaced'
- WHERE programme_id = $1 AND beneficiary_id = $2 AND status IN ('not_activated', 'active', 'blocked')
-RETURNING card_id
+ WHERE programme_id = $1 AND beneficiary_id = ANY ($2) AND status IN ('not_activated', 'active', 'blocked')
+RETURNING beneficiary_id, card_id
 """
 _EMPTY: Final = """
-UPDATE wallet SET available_rupiah = 0, version = version + 1 WHERE programme_id = $1 AND beneficiary_id = $2
+UPDATE wallet SET available_rupiah = 0, version = version + 1 WHERE programme_id = $1 AND beneficiary_id = ANY ($2)
 """
 
 
 async def leave(roll: Roll, family: LockedFamily, *, reason: str, actor: str) -> Effects:
-    """The family's vouchers are revoked, a merged one's cards are dead, and unspent money is unallocated.
+    """`leave_all` of one."""
+    [effects] = await leave_all(roll, [family], reason=reason, actor=actor)
+    return effects
 
-    The money only where nothing is held: else it follows later, with what the last hold leaves.
+
+async def leave_all(roll: Roll, families: Sequence[LockedFamily], *, reason: str, actor: str) -> list[Effects]:
+    """The families' vouchers are revoked, merged ones' cards are dead, and unspent money is unallocated.
+
+    The money only where nothing is held: else it follows later, with what the last hold leaves. In the given order.
     """
-    revoked = await revoke_vouchers(roll, family.beneficiary_id, reason=reason, actor=actor)
-    cards = await replace_cards(roll, family.beneficiary_id) if family.merged_into is not None else ()
-    effects = Effects(held_rupiah=family.held_rupiah, vouchers_revoked=revoked, cards_replaced=cards)
-    if family.held_rupiah or not family.available_rupiah:
-        return effects
-    transfer_id, amount = TransferId(roll.new_id("trf")), family.available_rupiah
-    transfer = returned(transfer_id, family.beneficiary_id, amount, roll.now, reason)
-    await roll.connection.execute(_EMPTY, roll.programme_id, family.beneficiary_id)
-    await book(roll.connection, roll.programme_id, transfer)
-    return replace(effects, returned_rupiah=amount, transfer_id=transfer_id)
+    ids = [family.beneficiary_id for family in families]
+    revoked = await revoke_vouchers(roll, dict.fromkeys(ids), reason=reason, actor=actor)
+    merged = [family.beneficiary_id for family in families if family.merged_into is not None]
+    cards = await replace_cards(roll, merged) if merged else {}
+    transfers = {
+        family.beneficiary_id: returned(
+            TransferId(roll.new_id("trf")), family.beneficiary_id, family.available_rupiah, roll.now, reason
+        )
+        for family in families
+        if family.available_rupiah and not family.held_rupiah
+    }
+    if transfers:
+        await roll.connection.execute(_EMPTY, roll.programme_id, list(transfers))
+        await enter(roll.connection, ProgrammeId(roll.programme_id), list(transfers.values()))
+    return [
+        Effects(
+            held_rupiah=family.held_rupiah,
+            vouchers_revoked=revoked.get(family.beneficiary_id, ()),
+            cards_replaced=cards.get(family.beneficiary_id, ()),
+            returned_rupiah=transfer.amount_rupiah if transfer else 0,
+            transfer_id=transfer.transfer_id if transfer else None,
+        )
+        for family in families
+        for transfer in (transfers.get(family.beneficiary_id),)
+    ]
 
 
 async def revoke_vouchers(
-    roll: Roll, beneficiary_id: BeneficiaryId, *, reason: str, actor: str, companion_id: CompanionId | None = None
-) -> tuple[RevokedVoucher, ...]:
-    """The unused parts of the family's live vouchers, of one companion or of all, can no longer be used."""
+    roll: Roll, whose: Mapping[BeneficiaryId, CompanionId | None], *, reason: str, actor: str
+) -> Mapping[BeneficiaryId, tuple[RevokedVoucher, ...]]:
+    """The unused parts of the families' live vouchers, of one companion or (None) of all, can no longer be used."""
     rows = await roll.connection.fetch(
-        _REVOKE, roll.programme_id, beneficiary_id, companion_id, roll.now, actor, reason
+        _REVOKE, roll.programme_id, list(whose), list(whose.values()), roll.now, actor, reason
     )
-    return tuple(
-        RevokedVoucher(
-            voucher_id=VoucherId(row["voucher_id"]),
-            unused_rupiah=row["unused_rupiah"],
-            unused_packages=row["unused_packages"],
+    found: dict[BeneficiaryId, tuple[RevokedVoucher, ...]] = defaultdict(tuple)
+    for row in rows:
+        found[row["beneficiary_id"]] += (
+            RevokedVoucher(
+                voucher_id=VoucherId(row["voucher_id"]),
+                unused_rupiah=row["unused_rupiah"],
+                unused_packages=row["unused_packages"],
+            ),
         )
-        for row in rows
-    )
+    return found
 
 
-async def replace_cards(roll: Roll, beneficiary_id: BeneficiaryId) -> tuple[CardId, ...]:
-    """None of the family's present cards buys anything any more."""
-    rows = await roll.connection.fetch(_REPLACE_CARDS, roll.programme_id, beneficiary_id)
-    return tuple(CardId(row["card_id"]) for row in rows)
+async def replace_cards(roll: Roll, whose: Iterable[BeneficiaryId]) -> Mapping[BeneficiaryId, tuple[CardId, ...]]:
+    """None of the families' present cards buys anything any more."""
+    found: dict[BeneficiaryId, tuple[CardId, ...]] = defaultdict(tuple)
+    for row in await roll.connection.fetch(_REPLACE_CARDS, roll.programme_id, list(whose)):
+        found[row["beneficiary_id"]] += (CardId(row["card_id"]),)
+    return found

@@ -1,17 +1,32 @@
 """A family goes to another companion."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
 from authz_service.database import Connection
 from authz_service.roll.due import settled
 from authz_service.roll.leaving import revoke_vouchers
-from authz_service.roll.opened import Roll, opened_roll
+from authz_service.roll.opened import LockedFamily, Roll, opened_roll
 from authz_service.roll.orders import Change, ChangeKind, Effects, Order, RollRefused
 from authz_service.vocabulary import BeneficiaryId, BeneficiaryStatus, Chance, CompanionId
 
 _COMPANION: Final = "SELECT companion_id, label FROM companion WHERE programme_id = $1 AND $2 IN (companion_id, label)"
-_MOVE: Final = "UPDATE beneficiary SET companion_id = $3 WHERE programme_id = $1 AND beneficiary_id = $2"
+_MOVE: Final = """
+UPDATE beneficiary b SET companion_id = moved.companion_id
+  FROM unnest($2::text[], $3::text[]) AS moved(beneficiary_id, companion_id)
+ WHERE b.programme_id = $1 AND b.beneficiary_id = ANY ($2) AND b.beneficiary_id = moved.beneficiary_id
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Move:
+    """A locked family and the companion, by id and label, to which it goes."""
+
+    family: LockedFamily
+    companion_id: CompanionId
+    label: str
 
 
 async def move(
@@ -37,17 +52,40 @@ async def move(
             raise RollRefused(f"{companion} is the companion of {beneficiary_id} already.")
 
         # Nothing stands against it. From here on it is only written.
-        await roll.connection.execute(_MOVE, programme_id, beneficiary_id, companion_id)
-        revoked = await revoke_vouchers(
-            roll, beneficiary_id, reason=order.reason, actor=order.actor, companion_id=family.companion_id
+        [change] = await move_all(
+            roll, [Move(family=family, companion_id=companion_id, label=label)], at=at, order=order
         )
-        effects = Effects(
-            companion_id=companion_id,
-            companion_label=label,
-            former_companion_id=family.companion_id,
-            vouchers_revoked=revoked,
+        await roll.keep_all([change], order)
+        return change
+
+
+async def move_all(
+    roll: Roll, moves: Sequence[Move], *, at: datetime, order: Order, import_id: str | None = None
+) -> list[Change]:
+    """The families have their new companions; what is to be put on record, in the given order."""
+    await roll.connection.execute(
+        _MOVE,
+        roll.programme_id,
+        [each.family.beneficiary_id for each in moves],
+        [each.companion_id for each in moves],
+    )
+    former = {each.family.beneficiary_id: each.family.companion_id for each in moves}
+    revoked = await revoke_vouchers(roll, former, reason=order.reason, actor=order.actor)
+    return [
+        roll.change(
+            ChangeKind.MOVE,
+            each.family.beneficiary_id,
+            at,
+            Effects(
+                companion_id=each.companion_id,
+                companion_label=each.label,
+                former_companion_id=each.family.companion_id,
+                vouchers_revoked=revoked.get(each.family.beneficiary_id, ()),
+                import_id=import_id,
+            ),
         )
-        return await roll.keep(ChangeKind.MOVE, beneficiary_id, at, order, effects)
+        for each in moves
+    ]
 
 
 async def companion_of(roll: Roll, companion: str) -> tuple[CompanionId, str]:

@@ -3,7 +3,7 @@
 Locks are taken in the order of the whole service: the programme, unallocated money, wallets by ascending id, vouchers.
 """
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, time
@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 import asyncpg
 
-from authz_service.audit import Subject, keep_audit, seat
+from authz_service.audit import Deed, Subject, keep_audits, seat
 from authz_service.database import Connection, limit_waits
 from authz_service.events.kinds import Event
 from authz_service.events.outbox import publish
@@ -31,20 +31,27 @@ _WALLETS: Final = """
 SELECT beneficiary_id, available_rupiah, held_rupiah FROM wallet
  WHERE programme_id = $1 AND beneficiary_id = ANY ($2) ORDER BY beneficiary_id FOR UPDATE
 """
+_FREE_WALLETS: Final = """
+-- The same of those that nobody is at work on.
+SELECT beneficiary_id, available_rupiah, held_rupiah FROM wallet
+ WHERE programme_id = $1 AND beneficiary_id = ANY ($2) ORDER BY beneficiary_id FOR UPDATE SKIP LOCKED
+"""
 _FAMILIES: Final = """
 -- Read once the wallets are held: what others wrote until then is seen.
-SELECT beneficiary_id, companion_id, status, entered_on, next_status, next_status_at, merged_into
+SELECT beneficiary_id, companion_id, status, entered_on, next_status, next_status_at, merged_into, leaves_at
   FROM beneficiary WHERE programme_id = $1 AND beneficiary_id = ANY ($2)
 """
 _WRITE_STATUS: Final = """
 -- The trigger raises the wallet's version: decisions that saw the family as it was are made again.
-UPDATE beneficiary SET status = $3, next_status = $4, next_status_at = $5, merged_into = $6
+UPDATE beneficiary SET status = $3, next_status = $4, next_status_at = $5, merged_into = $6, leaves_at = NULL
  WHERE programme_id = $1 AND beneficiary_id = $2
 """
 _WRITE_CHANGE: Final = """
 INSERT INTO family_change (programme_id, change_id, beneficiary_id, kind, effective_at, reason, actor, detail,
                            recorded_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+SELECT $1, c.change_id, c.beneficiary_id, c.kind, c.effective_at, $6, $7, c.detail::jsonb, $9
+  FROM unnest($2::text[], $3::text[], $4::text[], $5::timestamptz[], $8::text[])
+       AS c(change_id, beneficiary_id, kind, effective_at, detail)
 """
 _TAKEN: Final = {
     "beneficiary_programme_id_nik_digest_key": "This NIK is on the roll already.",
@@ -52,6 +59,8 @@ _TAKEN: Final = {
     "card_one_active_per_beneficiary_key": "The family has another active card.",
 }
 """Unique keys → what it means that somebody else was faster."""
+
+_NOTHING: Final[Mapping[str, Mapping[str, object]]] = {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,6 +127,13 @@ class Roll:
                 raise RollRefused(f"{self.programme_id} has no family {beneficiary_id}.")
         return [_family(wallets[each], rows[each]) for each in beneficiary_ids]
 
+    async def lock_free(self, beneficiary_ids: Sequence[str]) -> list[LockedFamily]:
+        """Those of the families that nobody else is at work on, locked, in the order of their ids."""
+        wallets = await self.connection.fetch(_FREE_WALLETS, self.programme_id, beneficiary_ids)
+        ids = [row["beneficiary_id"] for row in wallets]
+        rows = {row[0]: row for row in await self.connection.fetch(_FAMILIES, self.programme_id, ids)}
+        return [_family(wallet, rows[wallet["beneficiary_id"]]) for wallet in wallets]
+
     async def write_status(
         self,
         beneficiary_id: BeneficiaryId,
@@ -141,7 +157,13 @@ class Roll:
         before: Mapping[str, object] | None = None,
     ) -> Change:
         """The change is on record, for good, and told; what was so `before` stands in the audit log beside it."""
-        change = Change(
+        change = self.change(kind, beneficiary_id, at, effects)
+        await self.keep_all([change], order, before={change.change_id: before} if before else {})
+        return change
+
+    def change(self, kind: ChangeKind, beneficiary_id: BeneficiaryId, at: datetime, effects: Effects) -> Change:
+        """It is not on record yet."""
+        return Change(
             change_id=self.new_id("chg"),
             kind=kind,
             beneficiary_id=beneficiary_id,
@@ -149,29 +171,59 @@ class Roll:
             waits=at > self.now,
             effects=effects,
         )
-        detail = effects.document()
-        row = (self.programme_id, change.change_id, beneficiary_id, kind, at, order.reason, order.actor, detail)
-        await self.connection.execute(_WRITE_CHANGE, *row, self.now)
-        await keep_audit(
+
+    async def keep_all(
+        self,
+        changes: Sequence[Change],
+        order: Order,
+        *,
+        before: Mapping[str, Mapping[str, object]] = _NOTHING,
+        is_told: bool = True,
+    ) -> None:
+        """The changes of one order are on record, for good, and in the audit log; told, unless that is for later.
+
+        `before` has, by the ids of changes, what was so until then.
+        """
+        if not changes:
+            return
+        await self.connection.execute(
+            _WRITE_CHANGE,
+            self.programme_id,
+            [each.change_id for each in changes],
+            [each.beneficiary_id for each in changes],
+            [each.kind for each in changes],
+            [each.effective_at for each in changes],
+            order.reason,
+            order.actor,
+            [each.effects.document() for each in changes],
+            self.now,
+        )
+        await keep_audits(
             self.connection,
             self.programme_id,
+            [_deed(each, before.get(each.change_id)) for each in changes],
             actor=order.actor,
             role=seat().role,
-            action=f"family_{kind}",
-            subject=Subject(kind="family", id=beneficiary_id),
             reason=order.reason,
-            before=before,
-            after={"change_id": change.change_id, "effective_at": at, **effects.shown()},
             now=self.now,
             chance=self.chance,
             request_id=seat().request_id,
         )
-        await self.tell(*told_of(change))
-        return change
+        if is_told:
+            await self.tell(*(event for change in changes for event in told_of(change)))
 
     async def tell(self, *events: Event) -> None:
         """Other systems are told, if this transaction is committed."""
         await publish(self.connection, self.programme_id, *events, at=self.now, chance=self.chance)
+
+
+def _deed(change: Change, before: Mapping[str, object] | None) -> Deed:
+    return Deed(
+        action=f"family_{change.kind}",
+        subject=Subject(kind="family", id=change.beneficiary_id),
+        before=before,
+        after={"change_id": change.change_id, "effective_at": change.effective_at, **change.effects.shown()},
+    )
 
 
 @asynccontextmanager
@@ -182,20 +234,7 @@ async def opened_roll(
     try:
         async with connection.transaction():
             await limit_waits(connection, settings_from_environment())
-            row = await connection.fetchrow(_PROGRAMME, programme_id)
-            if row is None:
-                raise RollRefused(f"There is no programme {programme_id}.")
-            if row["closed_at"] is not None:
-                raise RollRefused(f"{programme_id} is closed: its roll does not change any more.")
-            yield Roll(
-                connection=connection,
-                programme_id=programme_id,
-                zone=ZoneInfo(row["zone"]),
-                ends_at=row["ends_at"],
-                entitlement_rupiah=row["entitlement_rupiah"],
-                now=now,
-                chance=chance,
-            )
+            yield await roll_here(connection, programme_id, now, chance)
     except (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError, asyncpg.QueryCanceledError):
         raise RollBusy from None
     except asyncpg.UniqueViolationError as taken:
@@ -204,9 +243,29 @@ async def opened_roll(
         raise RollRefused(_TAKEN[taken.constraint_name]) from None
 
 
+async def roll_here(connection: Connection, programme_id: str, now: datetime, chance: Chance) -> Roll:
+    """The programme's roll in a transaction that is open already."""
+    row = await connection.fetchrow(_PROGRAMME, programme_id)
+    if row is None:
+        raise RollRefused(f"There is no programme {programme_id}.")
+    if row["closed_at"] is not None:
+        raise RollRefused(f"{programme_id} is closed: its roll does not change any more.")
+    return Roll(
+        connection=connection,
+        programme_id=programme_id,
+        zone=ZoneInfo(row["zone"]),
+        ends_at=row["ends_at"],
+        entitlement_rupiah=row["entitlement_rupiah"],
+        now=now,
+        chance=chance,
+    )
+
+
 def _family(wallet: asyncpg.Record, row: asyncpg.Record) -> LockedFamily:
     waiting = None
-    if row["next_status"] is not None:
+    if row["leaves_at"] is not None:
+        waiting = Waiting(status=BeneficiaryStatus.REMOVED, at=row["leaves_at"])
+    elif row["next_status"] is not None:
         waiting = Waiting(status=BeneficiaryStatus(row["next_status"]), at=row["next_status_at"])
     return LockedFamily(
         beneficiary_id=BeneficiaryId(row["beneficiary_id"]),

@@ -69,6 +69,8 @@ class ChangeKind(StrEnum):
     MERGE = "merge"
     MOVE = "move"
     CARD = "card"
+    DETAILS = "details"
+    """Its name, kecamatan or family card, as a list has it; no decision reads them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,6 +110,10 @@ class Effects:
     card_id: CardId | None = None
     card_status: CardStatus | None = None
     cards_replaced: tuple[CardId, ...] = ()
+    details: tuple[str, ...] = ()
+    """Which of a family's particulars are others now."""
+    import_id: str | None = None
+    """The list that ordered it."""
 
     def document(self) -> str:
         """As `family_change.detail` keeps it."""

@@ -14,7 +14,9 @@ from authz_service.rules.family import status_at
 from authz_service.vocabulary import BeneficiaryId, BeneficiaryStatus
 
 _FAMILY: Final = """
-SELECT p.zone, b.status, b.next_status, b.next_status_at, b.merged_into, b.entered_on, d.name AS district,
+SELECT p.zone, b.status, b.merged_into,
+       CASE WHEN b.leaves_at IS NULL THEN b.next_status ELSE 'removed' END AS next_status,
+       coalesce(b.leaves_at, b.next_status_at) AS next_status_at, b.entered_on, d.name AS district,
        c.label AS companion, w.available_rupiah, w.held_rupiah, w.spent_rupiah
   FROM beneficiary b
   JOIN programme p USING (programme_id)

@@ -50,6 +50,8 @@ def told_of(change: Change) -> Iterator[Event]:
             )
         case ChangeKind.CARD:
             return  # The desk says itself whether it gave one out or changed what one may do.
+        case ChangeKind.DETAILS:
+            return  # Names and kecamatan are nobody else's.
         case ChangeKind.SUSPEND | ChangeKind.RESUME | ChangeKind.REMOVE | ChangeKind.MERGE:
             if change.waits:
                 yield FamilyChangeAnnounced(beneficiary_id=who, effective_at=at, change=change.kind)

@@ -61,7 +61,10 @@ FAMILY_TABLES = {
     "card": "status, beneficiary_id, expires_on",
     "voucher": "extra_rupiah, extra_packages, expires_at, revoked_at, approved_at",
 }
-"""Slow tables of a family → the columns whose change a decision must notice."""
+"""Slow tables of a family → the columns whose change a decision must notice.
+
+`leaves_at` is not among them: an imported roll sets it for thousands of families at once, and locks no wallet. It names
+itself in `programme` in the same transaction, and so raises the version of the reference data."""
 
 _ROWS_AFTER = {
     "INSERT": "NEW TABLE AS new_rows",

@@ -54,6 +54,7 @@ programme = Table(
     Column("dispute_answer_days", Integer, comment="working days after the claim"),
     Column("holidays", ARRAY(Date), comment="no working days, beside Saturday and Sunday"),
     Column("payout_limit_rupiah", Rupiah, comment="of one instruction; NULL: the bank has none"),
+    id_column("roll_import_id", nullable=True),
     PrimaryKeyConstraint("programme_id"),
     CheckConstraint("starts_at < ends_at", name="starts_before_it_ends"),
     CheckConstraint("entitlement_rupiah > 0", name="entitlement_is_positive"),

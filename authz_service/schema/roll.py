@@ -76,6 +76,8 @@ beneficiary = Table(
     Column("next_status_at", Instant),
     id_column("merged_into", nullable=True),
     Column("name_words", ARRAY(LargeBinary), comment="keyed digests of the name's words; none: not filled yet"),
+    Column("leaves_at", Instant, comment="from then on it is removed, by a roll that was imported; written or not"),
+    Column("kk_digest", LargeBinary, comment="of the number of its family card, once a list has named it"),
     PrimaryKeyConstraint("programme_id", "beneficiary_id"),
     UniqueConstraint("programme_id", "nik_digest"),
     Index(None, "programme_id", "companion_id"),
@@ -86,6 +88,8 @@ beneficiary = Table(
         postgresql_where=text("next_status_at IS NOT NULL"),
     ),
     Index("beneficiary_name_words_idx", "name_words", postgresql_using="gin"),
+    Index(None, "programme_id", "leaves_at", postgresql_where=text("leaves_at IS NOT NULL")),
+    Index(None, "programme_id", "kk_digest", postgresql_where=text("kk_digest IS NOT NULL")),
     one_of("status", "active", "suspended", "removed"),
     one_of("next_status", "active", "suspended", "removed"),
     CheckConstraint("(next_status IS NULL) = (next_status_at IS NULL)", name="next_status_is_dated"),
@@ -107,7 +111,7 @@ family_change = Table(
     Column("recorded_at", Instant, nullable=False),
     PrimaryKeyConstraint("programme_id", "change_id"),
     Index(None, "programme_id", "beneficiary_id"),
-    one_of("kind", "enter", "suspend", "resume", "remove", "merge", "move", "card"),
+    one_of("kind", "enter", "suspend", "resume", "remove", "merge", "move", "card", "details"),
 )
 
 # What else an office ordered, and who gave the order; written once.
@@ -167,6 +171,10 @@ office_order = Table(
         "merchant_resumed",
         "terminal_suspended",
         "terminal_resumed",
+        "roll_imported",
+        "roll_approved",
+        "roll_applied",
+        "roll_withdrawn",
     ),
 )
 
@@ -183,6 +191,7 @@ card = Table(
     Column("expires_on", Date, nullable=False),
     PrimaryKeyConstraint("programme_id", "card_id"),
     UniqueConstraint("programme_id", "card_digest"),
+    Index(None, "programme_id", "beneficiary_id"),
     Index(
         "card_one_active_per_beneficiary_key",
         "programme_id",

@@ -142,9 +142,10 @@ SELECT format('%s: available %s', b.beneficiary_id, w.available_rupiah) AS what
         name="removals_are_final",
         sentence="No change waits for a removed family.",
         query="""
-SELECT format('%s is to be %s from %s on', beneficiary_id, next_status, next_status_at) AS what
+SELECT format('%s is to be %s from %s on', beneficiary_id, coalesce(next_status, 'removed'),
+              coalesce(next_status_at, leaves_at)) AS what
   FROM beneficiary
- WHERE programme_id = $1 AND status = 'removed' AND next_status IS NOT NULL
+ WHERE programme_id = $1 AND status = 'removed' AND (next_status IS NOT NULL OR leaves_at IS NOT NULL)
 """,
     ),
     Invariant(
@@ -157,7 +158,7 @@ SELECT format('%s is %s, merged into %s%s', b.beneficiary_id, b.status, b.merged
   FROM beneficiary b
   LEFT JOIN beneficiary s ON s.programme_id = $1 AND s.beneficiary_id = b.merged_into
  WHERE b.programme_id = $1 AND b.merged_into IS NOT NULL
-   AND ((b.status <> 'removed' AND b.next_status IS DISTINCT FROM 'removed')
+   AND ((b.status <> 'removed' AND b.next_status IS DISTINCT FROM 'removed' AND b.leaves_at IS NULL)
         OR s.beneficiary_id IS NULL OR s.merged_into IS NOT NULL)
 """,
     ),

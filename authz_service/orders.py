@@ -70,6 +70,10 @@ class OrderKind(StrEnum):
     HOLIDAYS_CHANGED = "holidays_changed"
     PAYOUT_LIMIT_SET = "payout_limit_set"
     ENTITLEMENTS_GRANTED = "entitlements_granted"
+    SIGNAL_SET = "signal_set"
+    SIGNAL_DISMISSED = "signal_dismissed"
+    SIGNAL_ACCUSED = "signal_accused"
+    SIGNAL_CONFIRMED = "signal_confirmed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

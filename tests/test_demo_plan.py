@@ -39,6 +39,7 @@ BELIEVABLE = {
     DeclineReason.ENTITLEMENT_EXCEEDED: range(20, 150),
     DeclineReason.PACKAGES_USED_UP: range(80, 300),
     DeclineReason.MONTHLY_CAP_EXCEEDED: range(5, 80),
+    DeclineReason.SUSPECTED_MISUSE: range(1),
 }
 """Of about 6.000 requests of 987 families."""
 

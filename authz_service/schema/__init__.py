@@ -7,12 +7,12 @@ change is refused by triggers. The migrations make the same; a test compares the
 
 from sqlalchemy import DDL, event
 
-from authz_service.schema import bank, books, events, reconciliation, reference, roll, settlement
+from authz_service.schema import bank, books, events, reconciliation, reference, roll, settlement, signals
 from authz_service.schema.columns import metadata
 from authz_service.schema.guards import REFERENCE_KEY, guards
 from authz_service.schema.hot_rows import ROW_TYPES
 
-__all__ = ("bank", "books", "events", "metadata", "reconciliation", "reference", "roll", "settlement")
+__all__ = ("bank", "books", "events", "metadata", "reconciliation", "reference", "roll", "settlement", "signals")
 """The metadata, and the modules whose tables are in it."""
 
 for _name, _columns in ROW_TYPES.items():

@@ -156,6 +156,10 @@ office_order = Table(
         "holidays_changed",
         "payout_limit_set",
         "entitlements_granted",
+        "signal_set",
+        "signal_dismissed",
+        "signal_accused",
+        "signal_confirmed",
     ),
 )
 

@@ -19,6 +19,7 @@ from authz_service.commands.place import console, office, refusals, servers, set
 from authz_service.commands.programme import programme
 from authz_service.commands.reconcile import exceptions, reconcile_command
 from authz_service.commands.settlement import settlement
+from authz_service.commands.signals import signals
 from authz_service.commands.simulate import simulate
 from authz_service.database import migrate, require_room
 from authz_service.demo.manners import Manners
@@ -57,6 +58,7 @@ app.command("reconcile")(reconcile_command)
 app.add_typer(exceptions, name="exceptions")
 app.add_typer(dispute, name="dispute")
 app.add_typer(events, name="events")
+app.add_typer(signals, name="signals")
 SEED: Final = 2024
 
 

@@ -42,6 +42,7 @@ from authz_service.problems import MethodNotAllowed, NoSuchAddress, Problem
 from authz_service.registry import Registry
 from authz_service.settings import Settings, settings_from_environment
 from authz_service.settlement.scheduler import Scheduler
+from authz_service.signals.watching import Watcher
 from authz_service.sweeping import Sweeper
 from authz_service.waiting import WaitingRoom
 
@@ -166,9 +167,11 @@ async def _start(settings: Settings, framework: FastAPI, stack: AsyncExitStack) 
     news = asyncio.Event()
     follower = Follower(settings=settings, pool=pool, clock=clock, chance=os.urandom, news=news)
     dispatcher = Dispatcher(settings=settings, pool=pool, keys=keys, clock=clock, chance=os.urandom)
+    watcher = Watcher(settings=settings, pool=pool, clock=clock, chance=os.urandom)
     helpers = [
         *(hint.tell_for_ever(), registry.follow(), sweeper.sweep_for_ever()),
         *(scheduler.settle_for_ever(), follower.follow_for_ever(), dispatcher.dispatch_for_ever()),
+        watcher.watch_for_ever(),
     ]
     tasks += map(asyncio.create_task, helpers)
     stack.push_async_callback(_stop, tasks)

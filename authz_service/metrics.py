@@ -48,6 +48,11 @@ EVENTS_WAITING_SECONDS = Gauge(
     multiprocess_mode="mostrecent",
 )
 EVENT_ATTEMPTS = Counter("authz_event_attempts_total", "Events sent to endpoints, by what came of it.", ["outcome"])
+SIGNALS_SEEN = Counter(
+    "authz_signals_total",
+    "Signals of misuse that were found, or found with more purchases, by what followed.",
+    ["signal", "action"],
+)
 EXPIRED_WRITTEN = Counter("authz_holds_expired_total", "Holds whose expiry was written.")
 
 

@@ -266,6 +266,7 @@ async def running(
             "clock_offset_file": directory / "clock",
             "sweep_seconds": 3600.0,
             "event_seconds": 3600.0,
+            "signal_seconds": 3600.0,
             **settings,
         }
     )

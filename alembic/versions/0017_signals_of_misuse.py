@@ -98,14 +98,12 @@ CREATE TABLE signal_purchase (
     programme_id text COLLATE "C" NOT NULL,
     finding_id text COLLATE "C" NOT NULL,
     authorisation_id text COLLATE "C" NOT NULL,
-    held boolean NOT NULL,
     CONSTRAINT signal_purchase_pkey PRIMARY KEY (programme_id, finding_id, authorisation_id)
 )
 """,
     """
 CREATE INDEX signal_purchase_programme_id_authorisation_id_idx ON signal_purchase (programme_id, authorisation_id)
 """,
-    "COMMENT ON COLUMN signal_purchase.held IS 'its settlement was held, by this or an earlier finding'",
     """
 CREATE TABLE signal_mark (
     programme_id text COLLATE "C" NOT NULL,

@@ -44,6 +44,9 @@ from authz_service.settlement.calendar import CalendarRefused
 from authz_service.settlement.instructions import PayoutRefused
 from authz_service.settlement.papers import PaperNotWritten
 from authz_service.settlement.waits import WaitRefused
+from authz_service.signals.rules import RuleRefused
+from authz_service.signals.standing import FindingRefused
+from authz_service.signals.thresholds import ThresholdsRefused
 from authz_service.terms import TermsRefused
 from authz_service.vocabulary import ProgrammeId
 
@@ -75,6 +78,7 @@ REFUSALS: Final = (
     *(PartnerRefused, FundingRefused, InboxRefused),
     *(StatementRefused, ReportNotWritten, ExceptionRefused, DisputeRefused),
     *(EndpointRefused, ResendRefused),
+    *(RuleRefused, FindingRefused, ThresholdsRefused),
 )
 _LOST: Final = (
     *(asyncpg.PostgresConnectionError, asyncpg.AdminShutdownError, asyncpg.CrashShutdownError),

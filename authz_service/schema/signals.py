@@ -103,7 +103,6 @@ signal_purchase = Table(
     id_column("programme_id"),
     id_column("finding_id"),
     id_column("authorisation_id"),
-    Column("held", Boolean, nullable=False, comment="its settlement was held, by this or an earlier finding"),
     PrimaryKeyConstraint("programme_id", "finding_id", "authorisation_id"),
     Index(None, "programme_id", "authorisation_id"),
 )

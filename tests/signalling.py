@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterable
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from itertools import count
 from typing import Any, Final
 
@@ -61,8 +61,6 @@ def in_a_row(number: int, seconds: float, start: datetime | None = None, **chang
 
 def a_day(decided: Iterable[Decided] = (), **changes: Any) -> Day:
     """Ten shops in two kecamatan, open from 7 to 21."""
-    from datetime import time  # noqa: PLC0415
-
     shops = {
         f"mrc_{number}": ShopThen(district_code=f"d{number % 2}", opens_at=time(7), closes_at=time(21))
         for number in range(1, 11)

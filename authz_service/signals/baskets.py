@@ -7,7 +7,7 @@ from decimal import Decimal
 from authz_service.signals.facts import BasketLine, Day, Decided, Found
 from authz_service.signals.kinds import Signal, Subject
 from authz_service.signals.prices import Usual, median_of_others, usual_prices
-from authz_service.signals.thresholds import FixedBags, SameBasket
+from authz_service.signals.thresholds import WEAK, FixedBags, SameBasket
 
 Basket = tuple[BasketLine, ...]
 
@@ -30,7 +30,7 @@ def same_basket(day: Day, rule: SameBasket) -> list[Found]:
 
 
 def fixed_bags(day: Day, rule: FixedBags) -> list[Found]:
-    """The dearest bag of each shop that many families got."""
+    """The bag of each shop that weighs most, of those that many families got."""
     usual = usual_prices(day)
     found = []
     for merchant_id, baskets in _by_shop(day).items():
@@ -41,16 +41,17 @@ def fixed_bags(day: Day, rule: FixedBags) -> list[Found]:
             lacks = 100 * (paid - worth) >= rule.lacking_percent * paid
             hides = 100 * unknown >= rule.unknown_percent * paid
             if (lacks or hides) and _count(decided) >= rule.at_least:
-                bags.append((_count(decided), decided, paid, worth, unknown))
+                score = rule.score(_count(decided))
+                bags.append((score if lacks else min(WEAK, score), decided, paid, worth, unknown))
         if bags:
-            count, decided, paid, worth, unknown = max(bags, key=lambda bag: bag[0])
+            score, decided, paid, worth, unknown = max(bags, key=lambda bag: bag[0])
             evidence: dict[str, int | str] = {
-                "families": count,
+                "families": _count(decided),
                 "paid_rupiah": paid,
                 "worth_rupiah": worth,
                 "without_details_rupiah": unknown,
             }
-            found.append(_found(Signal.FIXED_BAGS, merchant_id, rule.score(count), decided, evidence))
+            found.append(_found(Signal.FIXED_BAGS, merchant_id, score, decided, evidence))
     return found
 
 
@@ -69,10 +70,10 @@ def worth_rupiah(day: Day, usual: Usual, merchant_id: str, basket: Basket) -> tu
 
 
 def _by_shop(day: Day) -> Mapping[str, Mapping[Basket, list[Decided]]]:
-    """Shop → basket, in whatever order its lines came → who bought it."""
+    """Shop → basket of several lines, in whatever order these came → who bought it."""
     shops: dict[str, dict[Basket, list[Decided]]] = defaultdict(lambda: defaultdict(list))
     for each in day.decided:
-        if each.approved and each.beneficiary_id is not None:
+        if each.approved and each.beneficiary_id is not None and len(each.lines) > 1:
             basket = tuple(sorted(each.lines, key=_sorted_by))
             shops[each.merchant_id][basket].append(each)
     return dict(sorted(shops.items()))

@@ -60,13 +60,16 @@ def _of_companions(day: Day, evening: list[Decided], rule: OneEvening) -> list[F
         families, of_all = len({each.beneficiary_id for each in within}), day.companion_families.get(companion, 0)
         score = rule.score(families)
         companion_id = day.companion_ids.get(companion)
-        if not score or companion_id is None or 100 * families < rule.share_percent * of_all:
+        everybody = _families_between(evening, merchant_id, within)
+        is_most = 100 * families >= max(rule.share_percent * of_all, rule.among_percent * everybody)
+        if not score or companion_id is None or not is_most:
             continue
         evidence: dict[str, int | str] = {
             "companion": companion,
             "merchant_id": merchant_id,
             "families": families,
             "of_its_families": of_all,
+            "of_everybody_then": everybody,
             "from": f"{within[0].at:%H:%M}",
             "to": f"{within[-1].at:%H:%M}",
         }
@@ -74,6 +77,14 @@ def _of_companions(day: Day, evening: list[Decided], rule: OneEvening) -> list[F
         if companion_id not in found or found[companion_id].score < score:
             found[companion_id] = one
     return list(found.values())
+
+
+def _families_between(evening: list[Decided], merchant_id: str, within: list[Decided]) -> int:
+    """Who bought there meanwhile: where everybody does, a companion's families are among them by chance."""
+    first, last = within[0].at, within[-1].at
+    return len(
+        {each.beneficiary_id for each in evening if each.merchant_id == merchant_id and first <= each.at <= last}
+    )
 
 
 def _densest(decided: list[Decided], minutes: int) -> list[Decided]:
@@ -96,7 +107,7 @@ def _of_shops(day: Day, evening: list[Decided], rule: OneEvening) -> list[Found]
     found = []
     for merchant_id, decided in sorted(at_shops.items()):
         families, of_all = len({each.beneficiary_id for each in decided}), lately.get(merchant_id, 0)
-        if families < rule.shop_at_least or 100 * families < rule.share_percent * of_all:
+        if not of_all or families < rule.shop_at_least or 100 * families < rule.share_percent * of_all:
             continue
         part = min(1.0, (families - rule.shop_at_least) / max(1, rule.shop_strongly - rule.shop_at_least))
         score = rule.score(rule.at_least + part * (rule.strongly - rule.at_least))

@@ -1,7 +1,8 @@
 """All signals in order, and what their evidence comes to for each purchase. Pure.
 
 Scores of different signals on one purchase add up as chances of independent witnesses do: 40 and 40 are 64, 60 and 60
-are 84. So a weak signal alone is flagged only. What a programme only flags is not counted.
+are 84. So a weak signal alone is flagged only. Signals that look at the same thing are one witness, and speak with the
+strongest of them. What a programme only flags is not counted.
 """
 
 from collections import defaultdict
@@ -44,6 +45,11 @@ class Setting(Struct, frozen=True, kw_only=True):
 
 
 AT_ONCE: Final = tuple(signal for signal in Signal if signal.is_seen_at_once)
+SAME_WITNESS: Final[Mapping[Signal, Signal]] = {
+    Signal.SAME_BASKET: Signal.FIXED_BAGS,
+    Signal.EXACT_CAP: Signal.FIXED_BAGS,
+}
+"""A bag that is the same for everybody costs the same, and often all of a package: one thing, seen three times."""
 TILLS_KNOW: Final = frozenset({Subject.TERMINAL, Subject.MERCHANT, Subject.CARD})
 """What a decision can be declined for: no till knows who a family's companion is."""
 
@@ -59,12 +65,12 @@ def found_on(day: Day, rules: Mapping[Signal, Rule], signals: Collection[Signal]
 
 
 def held_score(evidence: Iterable[tuple[Signal, int]], setting: Setting) -> int:
-    """What (signal, score) of one purchase come to, each signal by its highest, without those that only flag."""
+    """What (signal, score) of one purchase come to, each witness by its highest, without those that only flag."""
     highest: dict[Signal, int] = defaultdict(int)
     for signal, score in evidence:
-        rule = setting.rules[signal]
+        rule, witness = setting.rules[signal], SAME_WITNESS.get(signal, signal)
         if rule.enabled and rule.action is not Action.FLAG:
-            highest[signal] = max(highest[signal], score)
+            highest[witness] = max(highest[witness], score)
     doubt = 1.0
     for score in highest.values():
         doubt *= 1 - score / 100

@@ -1,7 +1,8 @@
 """Where each signal begins to count, as data of a programme: a default for each, and a check of what is set instead.
 
-Every signal has `at_least`, from which on it is found, and `strongly`, from which on it is as strong as a signal alone
-may be. Between them its score rises from WEAK to STRONG. The reasons of the numbers are in docs/signals.md.
+Every signal has `at_least`, from which on it is found, and `strongly`, from which on it is as strong as it can be:
+`strongest`. Between them its score rises from WEAK to that. What may well be honest, however much there is of it, is
+never strong enough to hold a settlement alone (CIRCUMSTANCE). The reasons of the numbers are in docs/signals.md.
 
 ThresholdsRefused    nothing was set
 """
@@ -15,8 +16,9 @@ from msgspec import Meta, Struct
 from authz_service.signals.kinds import Action, Signal
 
 WEAK: Final = 40
+CIRCUMSTANCE: Final = 60
 STRONG: Final = 80
-"""The scores at `at_least` and at `strongly`."""
+"""The score at `at_least`, and the two that there are at `strongly`."""
 HOLD_SCORE: Final = 70
 """The default from which on a purchase's settlement is held: more than one weak signal, or nearly a strong one."""
 
@@ -25,6 +27,7 @@ _Minutes = Annotated[int, Meta(ge=1, le=100_000)]
 _Days = Annotated[int, Meta(ge=1, le=92)]
 _Percent = Annotated[int, Meta(ge=1, le=10_000)]
 _Share = Annotated[int, Meta(ge=1, le=100)]
+_Score = Annotated[int, Meta(ge=1, le=100)]
 _Hour = Annotated[int, Meta(ge=0, le=24)]
 
 
@@ -37,6 +40,8 @@ class Thresholds(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     at_least: _Count
     strongly: _Count
+    strongest: _Score = STRONG
+    """The highest score that it can have."""
     decline_minutes: _Minutes = 120
     """Where the action is `decline`: so long the next purchases there are declined."""
 
@@ -44,10 +49,10 @@ class Thresholds(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         """0 below `at_least`."""
         if seen < self.at_least:
             return 0
-        if self.strongly <= self.at_least:
-            return STRONG
-        part = min(1.0, (seen - self.at_least) / (self.strongly - self.at_least))
-        return round(WEAK + (STRONG - WEAK) * part)
+        between = self.strongly - self.at_least
+        part = min(1.0, (seen - self.at_least) / between) if between > 0 else 1.0
+        least = min(WEAK, self.strongest)
+        return round(least + (self.strongest - least) * part)
 
 
 class ManyCards(Thresholds, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -63,6 +68,7 @@ class ExactCap(Thresholds, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     at_least: _Count = 8
     strongly: _Count = 16
+    strongest: _Score = CIRCUMSTANCE
     minutes: _Minutes = 120
 
 
@@ -71,12 +77,13 @@ class SameBasket(Thresholds, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     at_least: _Count = 8
     strongly: _Count = 24
+    strongest: _Score = CIRCUMSTANCE
     share_percent: _Share = 60
 
 
 class FixedBags(Thresholds, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Families with the same lines, worth `lacking_percent` less at the others' prices than what was paid, or of which
-    `unknown_percent` of the money has no product, quantity and price."""
+    """Families with the same lines, worth `lacking_percent` less at the others' prices than what was paid. Where
+    `unknown_percent` of the money has no product, quantity and price, nobody can say what it is worth: that is weak."""
 
     at_least: _Count = 6
     strongly: _Count = 12
@@ -130,19 +137,23 @@ class OneCompanion(Thresholds, frozen=True, kw_only=True, forbid_unknown_fields=
 
     at_least: _Count = 5
     strongly: _Count = 12
+    strongest: _Score = CIRCUMSTANCE
     days: _Days = 28
     share_percent: _Share = 75
 
 
 class OneEvening(Thresholds, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Families of one companion at a shop from `from_hour` on within `minutes`, if they are `share_percent` of the
-    companion's; or `shop_at_least` families of a shop, if they are so much of those it had within `days`."""
+    companion's, and `among_percent` of all who buy there meanwhile; or `shop_at_least` families of a shop, if they are
+    `share_percent` of those it had within `days`."""
 
     at_least: _Count = 5
     strongly: _Count = 9
+    strongest: _Score = CIRCUMSTANCE
     minutes: _Minutes = 120
     from_hour: _Hour = 17
     share_percent: _Share = 60
+    among_percent: _Share = 50
     shop_at_least: _Count = 15
     shop_strongly: _Count = 40
     days: _Days = 28
@@ -154,6 +165,7 @@ class FarSales(Thresholds, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     at_least: _Percent = 160
     strongly: _Percent = 240
+    strongest: _Score = CIRCUMSTANCE
     days: _Days = 28
     families: _Count = 15
     shops: _Count = 5

@@ -29,7 +29,14 @@ from authz_service.problems import (
     Unauthenticated,
 )
 from authz_service.requests import BalanceInquiry, Capture, Expiry, Purchase, Refund, Reversal, Void
-from authz_service.rules.decide import WINDOW_RULES, Decision, Refusal, decide, identity_refusals, largest_approvable
+from authz_service.rules.decide import (
+    OUTSIDE_THE_BASKET,
+    Decision,
+    Refusal,
+    decide,
+    identity_refusals,
+    largest_approvable,
+)
 from authz_service.rules.facts import Facts, Terminal
 from authz_service.rules.money import packages_of_a_purchase, room_of
 from authz_service.vocabulary import CHANCE_BYTES, AuthorisationId, Cause, HoldStatus, TransferKind, approval_code
@@ -127,7 +134,7 @@ def _balance(desk: Desk, asked: Asked, body: BalanceInquiry, row: asyncpg.Record
     if not refusals and family is not None:
         room = room_of(family.seen, facts.programme)
         largest = largest_approvable(facts, room)
-        refusals = [Refusal(reason=reason) for rule in WINDOW_RULES if (reason := rule(facts)) is not None]
+        refusals = [Refusal(reason=reason) for rule in OUTSIDE_THE_BASKET if (reason := rule(facts)) is not None]
     document = balance_document(body, facts, refusals, room, largest)
     return desk.give(asked, Answer(status=OK, body=orjson.dumps(document)), rests_on=desk.who(family))
 

@@ -24,6 +24,7 @@ from authz_service.commands.reconcile import exceptions, reconcile_command
 from authz_service.commands.report import report
 from authz_service.commands.roll import roll
 from authz_service.commands.settlement import settlement
+from authz_service.commands.signals import signals
 from authz_service.commands.simulate import simulate
 from authz_service.database import migrate, require_room
 from authz_service.demo.manners import Manners
@@ -68,6 +69,7 @@ app.add_typer(audit, name="audit")
 app.add_typer(report, name="report")
 app.add_typer(merchants, name="merchant")
 app.add_typer(terminals_said, name="terminal")
+app.add_typer(signals, name="signals")
 SEED: Final = 2024
 
 

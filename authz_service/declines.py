@@ -48,6 +48,7 @@ class DeclineReason(StrEnum):
     ENTITLEMENT_EXCEEDED = "entitlement_exceeded"
     PACKAGES_USED_UP = "packages_used_up"
     MONTHLY_CAP_EXCEEDED = "monthly_cap_exceeded"
+    SUSPECTED_MISUSE = "suspected_misuse"
 
     @property
     def stage(self) -> Stage:
@@ -203,6 +204,12 @@ _ENTRIES: Final[dict[DeclineReason, _Entry]] = {
         "61",
         "Sisa bulan ini {month_left}. Jika perlu lebih, hubungi pendamping {companion}.",
         "This month's room is {month_left}. If more is needed, ask companion {companion}.",
+    ),
+    DeclineReason.SUSPECTED_MISUSE: _Entry(
+        Stage.MONEY_AND_MISUSE,
+        "59",
+        "Belanja ini belum dapat diproses. Hubungi {operator}.",
+        "This purchase cannot be processed yet. Ask {operator}.",
     ),
 }
 PRECEDENCE: Final[dict[DeclineReason, int]] = {reason: place for place, reason in enumerate(DeclineReason)}

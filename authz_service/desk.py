@@ -17,6 +17,7 @@ from authz_service.problems import Problem
 from authz_service.registry import Reference
 from authz_service.requests import Purchase, Reversal
 from authz_service.rules.facts import Card, Facts, Terminal
+from authz_service.rules.misuse import marks_on
 from authz_service.vocabulary import CHANCE_BYTES, CardId, CardStatus, Chance, id_at, milliseconds_of
 from authz_service.waiting import Asked
 
@@ -123,6 +124,9 @@ class Desk:
             terminal=terminal,
             card=card,
             family=family.seen if family is not None else None,
+            marks=marks_on(self.reference.marks, terminal.terminal_id, terminal.merchant_id, row["card_id"])
+            if self.reference.marks
+            else (),
         )
 
     def target(self, row: asyncpg.Record) -> tuple[FamilyAtWork | None, Hold | None]:

@@ -226,6 +226,20 @@ EVENTS_WAITING_SECONDS = watched(
     "authz_events_waiting_seconds", "Age of the oldest of these deliveries; 0 if none.", PROGRAMME
 )
 
+# Signals of misuse.
+SIGNALS_SEEN = counter(
+    "authz_signals_total",
+    "Signals of misuse that were found, or found with more purchases, by what followed.",
+    Label(
+        name="signal",
+        values=(
+            *("many_cards", "exact_cap", "same_basket", "fixed_bags", "night_hours", "taken_back", "far_prices"),
+            *("eggs_by_piece", "one_companion", "one_evening", "far_sales"),
+        ),
+    ),
+    Label(name="action", values=("flag", "hold", "decline")),
+)
+
 # The books, checked in the background.
 LEDGER_VIOLATIONS = watched(
     "authz_ledger_violations",

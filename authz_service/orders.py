@@ -85,6 +85,10 @@ class OrderKind(StrEnum):
     ROLL_APPROVED = "roll_approved"
     ROLL_APPLIED = "roll_applied"
     ROLL_WITHDRAWN = "roll_withdrawn"
+    SIGNAL_SET = "signal_set"
+    SIGNAL_DISMISSED = "signal_dismissed"
+    SIGNAL_ACCUSED = "signal_accused"
+    SIGNAL_CONFIRMED = "signal_confirmed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,8 +7,8 @@ suspended.
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
@@ -17,7 +17,8 @@ import structlog
 
 from authz_service.clock import monotonic_seconds
 from authz_service.database import OfficePool
-from authz_service.rules.facts import Ceiling, MonthCap, Product, Programme, Shop, Terminal
+from authz_service.rules.facts import Ceiling, Mark, MonthCap, Product, Programme, Shop, Terminal
+from authz_service.rules.misuse import Marks
 from authz_service.vocabulary import (
     AboveCeiling,
     CompanionId,
@@ -43,6 +44,8 @@ class Reference:
     terminals: Mapping[bytes, Terminal]
     """Digest of its key → terminal; a revoked one is not there."""
     companion_labels: Mapping[CompanionId, str]
+    marks: Marks = field(default_factory=dict)
+    """What is declined for suspected misuse, and until when."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,6 +166,7 @@ def _reference(row: asyncpg.Record, tables: Mapping[str, list[asyncpg.Record]]) 
             if terminal["status"] != TerminalStatus.REVOKED
         },
         companion_labels={each["companion_id"]: each["label"] for each in tables["companions"]},
+        marks=marks_of(tables["marks"]),
     )
 
 
@@ -175,6 +179,7 @@ _TABLES: Final = {
     "products": "SELECT * FROM product ORDER BY name, unit",
     "ceilings": "SELECT * FROM price_ceiling ORDER BY valid_from, district_code",
     "companions": "SELECT programme_id, companion_id, label FROM companion",
+    "marks": "SELECT programme_id, subject_id, signal, until FROM signal_mark ORDER BY subject_id, signal",
 }
 
 
@@ -236,6 +241,14 @@ def _product(row: asyncpg.Record, ceilings: list[asyncpg.Record]) -> Product:
             if ceiling["product"] == row["name"] and ceiling["unit"] == row["unit"]
         ),
     )
+
+
+def marks_of(rows: Iterable[asyncpg.Record]) -> Marks:
+    marks: dict[str, tuple[Mark, ...]] = {}
+    for row in rows:
+        mark = Mark(subject_id=row["subject_id"], signal=row["signal"], until=row["until"])
+        marks[mark.subject_id] = (*marks.get(mark.subject_id, ()), mark)
+    return marks
 
 
 def shop_of(row: asyncpg.Record, district_name: str = "") -> Shop:

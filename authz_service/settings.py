@@ -248,6 +248,24 @@ class Settings(BaseSettings):
     silent_batches: int = Field(default=10, ge=1)
     """Settlement batches that say whether it usually sells: it sold in at least half of them."""
 
+    # Signals of misuse.
+    signal_seconds: float = Field(default=10.0, gt=0)
+    """How often the watcher looks for new decisions, and whether a night or a cut-off is due."""
+    signal_decisions_in_a_round: int = Field(default=2_000, ge=1)
+    """New decisions of a programme that are looked at before the connection is given back."""
+    signal_margin_seconds: float = 60.0
+    """By so much a decision's id may be older than the transaction that wrote it; so far back is read again."""
+    signal_window_hours: float = 6.0
+    """So far back before the first new decision the watcher reads those of the same shops; the night reads all."""
+    signal_run_seconds: float = 300.0
+    """So long a round of one programme, or a night, may have its connection."""
+    signal_before_cut_off_minutes: int = Field(default=30, ge=1)
+    """So long before a cut-off the day so far is computed: what is found later is paid already."""
+    signal_nights_at_most: int = Field(default=7, ge=1)
+    """Nights that were missed and are made good; older ones only by `authz signals nightly --day`."""
+    signal_backtest_days: int = Field(default=14, ge=1)
+    """No signal is set to decline without a backtest of the same thresholds that is at most so old."""
+
     # Redis: a hint, never a truth.
     redis_timeout_seconds: float = 0.03
     redis_connect_timeout_seconds: float = 0.2

@@ -17,7 +17,19 @@ from authz_service.enrolment.edition import load_edition
 from authz_service.holds import Hold
 from authz_service.requests import THOUSAND, Line, Purchase, times_quantity
 from authz_service.rules.decide import Decision
-from authz_service.rules.facts import Card, Ceiling, Facts, Family, Month, Product, Programme, Shop, Terminal, Voucher
+from authz_service.rules.facts import (
+    Card,
+    Ceiling,
+    Facts,
+    Family,
+    Mark,
+    Month,
+    Product,
+    Programme,
+    Shop,
+    Terminal,
+    Voucher,
+)
 from authz_service.rules.money import VoucherUse
 from authz_service.vocabulary import (
     AuthorisationId,
@@ -144,6 +156,11 @@ def a_terminal(**changes: Any) -> Terminal:
 def a_card(**changes: Any) -> Card:
     card = Card(card_id=CardId("crd_1"), status=CardStatus.ACTIVE, expires_on=date(2029, 9, 30))
     return replace(card, **changes)
+
+
+def a_mark(until: datetime, **changes: Any) -> Mark:
+    """Too many cards were seen at the terminal of `a_terminal`."""
+    return replace(Mark(subject_id="trm_1", signal="many_cards", until=until), **changes)
 
 
 def a_voucher(name: str = "vch_1", **changes: Any) -> Voucher:

@@ -20,7 +20,7 @@ from authz_service.answers import (
 from authz_service.authorisation import placed_hold
 from authz_service.holds import Change, refund
 from authz_service.requests import BalanceInquiry, Line, Purchase
-from authz_service.rules.decide import WINDOW_RULES, Refusal, decide, identity_refusals, largest_approvable
+from authz_service.rules.decide import OUTSIDE_THE_BASKET, Refusal, decide, identity_refusals, largest_approvable
 from authz_service.rules.facts import Facts
 from authz_service.rules.money import room_of
 from authz_service.vocabulary import (
@@ -68,7 +68,7 @@ def balance_of(under: Facts) -> Document:
     if not refusals and under.family is not None:
         room = room_of(under.family, under.programme)
         largest = largest_approvable(under, room)
-        refusals = [Refusal(reason=reason) for rule in WINDOW_RULES if (reason := rule(under)) is not None]
+        refusals = [Refusal(reason=reason) for rule in OUTSIDE_THE_BASKET if (reason := rule(under)) is not None]
     return balance_document(BalanceInquiry(card_number="9360000000000013"), under, refusals, room, largest)
 
 

@@ -35,6 +35,9 @@ def test_the_demo_plays_the_quarter_serves_today_and_its_curl_gets_an_approval(t
         printed = _until_the_curl(demo)
         report = "".join(printed)
         assert "Control total: Rp1.776.600.000 granted" in report
+        # Every scheme of the plan was found, and nothing that was honest; nobody honest waits for money.
+        assert re.search(r"^in all +([1-9]\d*) +\1 +100 % +\1 +100 %", report, re.MULTILINE)
+        assert re.search(r"^settlement held +([1-9]\d*) +\1 +100 %", report, re.MULTILINE)
         settled = report.partition("The bank and the books")[2].partition("Closing statement: ")[0]
         assert_the_bank_is_the_books(settled)
         orders = sorted((tmp_path / "demo" / "bank" / "orders").glob("batch-*.csv"))

@@ -75,6 +75,8 @@ SHOPS: Final = {
     "merchant_unknown": "UPDATE merchant SET leaves_on = '2024-10-06' WHERE merchant_id = $1",
     "merchant_suspended": "UPDATE merchant SET status = 'suspended' WHERE merchant_id = $1",
     "terminal_not_permitted": "UPDATE merchant SET opens_at = '09:30' WHERE merchant_id = $1",
+    "suspected_misuse": "INSERT INTO signal_mark (programme_id, subject_id, signal, until, finding_id)"
+    " VALUES ('samarinda-2024', $1, 'far_prices', '2025-12-01T00:00:00+08:00', 'sig_1')",
 }
 FAMILIES: Final = {
     "card_not_activated": "UPDATE card SET status = 'not_activated' WHERE beneficiary_id = $1",
@@ -221,6 +223,7 @@ async def test_what_the_first_stages_did_not_let_the_till_know_is_not_in_the_par
 
 
 EVERYTHING: Final = (
+    "DELETE FROM signal_mark",
     """UPDATE programme
           SET month_cap_rupiah = 1, month_packages = 1, package_rupiah = 1, entitlement_rupiah = 1,
               starts_at = '2023-01-01', ends_at = '2023-02-01', name = 'Lain', operator_name = 'Lain',

@@ -5,7 +5,7 @@ Pure: any purchase under any facts goes through the journal's JSON and comes bac
 
 import dataclasses
 import re
-from datetime import date, time
+from datetime import date, time, timedelta
 from pathlib import Path
 
 import orjson
@@ -25,7 +25,7 @@ from authz_service.explanation.paragraphs import now_in_words
 from authz_service.explanation.questions import QUESTIONS
 from authz_service.explanation.recorded import Recorded, Seen, agrees, decided_again, facts_of, purchase_of
 from authz_service.requests import Purchase
-from authz_service.rules.decide import IDENTITY_STAGES, WINDOW_RULES, Decision, decide
+from authz_service.rules.decide import IDENTITY_STAGES, OUTSIDE_THE_BASKET, Decision, decide
 from authz_service.rules.facts import Facts
 from authz_service.rules.goods import LINE_RULES
 from authz_service.vocabulary import (
@@ -42,6 +42,7 @@ from tests.builders import (
     a_card,
     a_family,
     a_line,
+    a_mark,
     a_month,
     a_priced_line,
     a_programme,
@@ -97,7 +98,8 @@ def seen(known: Facts) -> Seen:
         for product in known.programme.products.values()
         for ceiling in product.ceilings
     }
-    return Seen(programme=known.programme, shop=known.shop, ceiling_sources=sources)
+    marks = {"trm_1": known.marks} if known.marks else {}
+    return Seen(programme=known.programme, shop=known.shop, ceiling_sources=sources, marks=marks)
 
 
 LINES = st.sampled_from(
@@ -147,6 +149,7 @@ def any_facts(draw: st.DrawFn, /) -> Facts:
         terminal=a_terminal(status=draw(st.sampled_from([TerminalStatus.ACTIVE] * 9 + [TerminalStatus.UNBOUND]))),
         card=card,
         family=replace(family, status=status),
+        marks=draw(st.sampled_from([()] * 9 + [(a_mark(now + timedelta(minutes=1)),), (a_mark(now),)])),
     )
     return replace(known, card=None, family=None) if draw(st.integers(0, 19)) == 0 else known
 
@@ -170,7 +173,7 @@ def outcomes(recorded: Recorded, then: Seen | None) -> dict[DeclineReason, Check
 
 def would_give(purchase: Purchase, known: Facts) -> set[DeclineReason]:
     """Every reason that a check of the first stages, the dates or a line gives, whoever looked at it."""
-    rules = [*(rule for stage in IDENTITY_STAGES for rule in stage), *WINDOW_RULES]
+    rules = [*(rule for stage in IDENTITY_STAGES for rule in stage), *OUTSIDE_THE_BASKET]
     of_lines = {rule(line, known) for rule in LINE_RULES for line in purchase.lines}
     return {reason for reason in {rule(known) for rule in rules} | of_lines if reason is not None}
 

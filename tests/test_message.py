@@ -1,6 +1,6 @@
 """What is said at the counter, word for word: what is wrong, what would pass, whom to ask."""
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -28,10 +28,12 @@ from authz_service.vocabulary import (
     TerminalStatus,
 )
 from tests.builders import (
+    A_MORNING,
     a_card,
     a_ceiling,
     a_family,
     a_line,
+    a_mark,
     a_month,
     a_priced_line,
     a_product,
@@ -173,6 +175,11 @@ DECLINES: dict[DeclineReason, tuple[list[Line], Facts, str]] = {
         [FISH],
         with_month(used_rupiah=550_000),
         "Sisa bulan ini Rp50.000. Jika perlu lebih, hubungi pendamping Pendamping 07. Sekarang bisa belanja sampai Rp50.000.",
+    ),
+    DeclineReason.SUSPECTED_MISUSE: (
+        [FISH],
+        facts(marks=(a_mark(A_MORNING + timedelta(minutes=1)),)),
+        "Belanja ini belum dapat diproses. Hubungi Dinsos PM Kota Samarinda.",
     ),
 }
 

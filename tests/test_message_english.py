@@ -47,6 +47,7 @@ ENGLISH = {
     DeclineReason.ENTITLEMENT_EXCEEDED: f"The assistance left is Rp99.999, less than this purchase. {ASK} What would pass now: up to Rp99.999.",
     DeclineReason.PACKAGES_USED_UP: "This month's packages are used up. If there is need, ask companion Pendamping 07.",
     DeclineReason.MONTHLY_CAP_EXCEEDED: "This month's room is Rp50.000. If more is needed, ask companion Pendamping 07. What would pass now: up to Rp50.000.",
+    DeclineReason.SUSPECTED_MISUSE: "This purchase cannot be processed yet. Ask Dinsos PM Kota Samarinda.",
 }
 
 

@@ -24,6 +24,7 @@ from authz_service.metrics_port import metrics_served
 from authz_service.reconciliation.findings import State
 from authz_service.serving import free_port
 from authz_service.settings import Settings
+from authz_service.signals.kinds import Action, Signal
 from tests.harm import Premises
 from tests.metrics_page import BEGIN, END, PAGE, section
 from tests.watchers import a_watcher
@@ -83,9 +84,16 @@ def test_labels_have_the_values_that_the_code_knows() -> None:
     assert values("authz_reconciliation_exceptions_open", "kind") == {each for each in State if each.is_exception}
     assert values("authz_inbox_notices", "standing") == set(Kept) - {Kept.FOLLOWED}
     assert values("authz_event_attempts_total", "outcome") == set(Outcome)
+    assert values("authz_signals_total", "signal") == set(Signal)
+    assert values("authz_signals_total", "action") == set(Action)
     assert set(Alert) <= values("authz_alerts_total", "kind")
     paths: Any = create_app()._framework.openapi()["paths"]  # type: ignore[attr-defined]
-    named = {call["operationId"] for path, calls in paths.items() for call in calls.values() if "/health" not in path}
+    named = {
+        call["operationId"]
+        for path, calls in paths.items()
+        for call in calls.values()
+        if path not in {"/healthz", "/readyz"}
+    }
     assert named | {"bank_method", "unknown"} == values("authz_http_requests_total", "call")
     assert len(ServiceCode) == 2
 

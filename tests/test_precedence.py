@@ -24,6 +24,7 @@ from tests.builders import (
     a_card,
     a_family,
     a_line,
+    a_mark,
     a_month,
     a_priced_line,
     a_programme,
@@ -67,6 +68,11 @@ def the_terminal(status: TerminalStatus) -> Step:
 
 def the_card(**changes: Any) -> Step:
     return lambda case: _with_facts(case, card=replace(case.facts.card or a_card(), **changes))
+
+
+def marked(until: datetime) -> Step:
+    """Something was seen at the terminal, for which the programme declines until then."""
+    return lambda case: _with_facts(case, marks=(a_mark(until),))
 
 
 def no_card(case: Case) -> Case:
@@ -135,6 +141,7 @@ WRONG_IN_EVERY_WAY = Case(
         terminal=a_terminal(status=TerminalStatus.UNBOUND),
         card=None,
         family=None,
+        marks=(a_mark(AFTER_TODAY),),
     ),
 )
 
@@ -161,6 +168,7 @@ GOODS_AND_MONEY = [
     "entitlement_exceeded",
     "packages_used_up",
     "monthly_cap_exceeded",
+    "suspected_misuse",
 ]
 
 MENDED_ONE_BY_ONE: list[tuple[Step, list[str]]] = [
@@ -185,7 +193,8 @@ MENDED_ONE_BY_ONE: list[tuple[Step, list[str]]] = [
     (the_programme(package_rupiah=400_000), GOODS_AND_MONEY[5:]),
     (the_family(available_rupiah=400_000), GOODS_AND_MONEY[6:]),
     (the_month(packages_used=1), GOODS_AND_MONEY[7:]),
-    (the_month(used_rupiah=200_000), []),
+    (the_month(used_rupiah=200_000), GOODS_AND_MONEY[8:]),
+    (marked(A_MORNING), []),
 ]
 CASES = list(
     accumulate((mend for mend, _ in MENDED_ONE_BY_ONE), lambda case, mend: mend(case), initial=WRONG_IN_EVERY_WAY)
@@ -273,6 +282,7 @@ SPOILT: dict[DeclineReason, Step] = {
     DeclineReason.ENTITLEMENT_EXCEEDED: the_family(available_rupiah=149_999),
     DeclineReason.PACKAGES_USED_UP: the_month(packages_used=2),
     DeclineReason.MONTHLY_CAP_EXCEEDED: the_month(used_rupiah=450_001),
+    DeclineReason.SUSPECTED_MISUSE: marked(AFTER_TODAY),
 }
 CANNOT_HOLD_TOGETHER = [
     # A card that is not there has no status, no last day and no family; one that is there has one status.
@@ -397,7 +407,13 @@ def test_order_stage_and_response_code_are_the_contracts() -> None:
     ]
 
 
-def test_every_reason_of_the_contract_can_be_given_but_those_of_pin_and_misuse() -> None:
-    """This test asks for its own end: with the PIN and the signals, nothing is missing."""
+def test_every_reason_of_the_contract_can_be_given_but_those_of_pin() -> None:
+    """This test asks for its own end: with the PIN nothing is missing."""
     missing = {reason for reason, _, _ in THE_CONTRACT} - {str(reason) for reason in DeclineReason}
-    assert missing == {"pin_tries_exceeded", "pin_missing", "pin_wrong", "suspected_misuse"}
+    assert missing == {"pin_tries_exceeded", "pin_missing", "pin_wrong"}
+
+
+def test_a_basket_that_may_be_cut_does_not_pass_where_misuse_is_suspected() -> None:
+    case = marked(AFTER_TODAY)(Case(a_purchase(partial_approval=True), facts()))
+    assert reasons(case.decision) == ["suspected_misuse"]
+    assert case.answer["approved_amount"] == 0

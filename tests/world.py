@@ -293,6 +293,7 @@ async def running(
             "watch_seconds": 3600.0,
             "ledger_check_seconds": 3600.0,
             "ready_cache_seconds": 0.0,
+            "signal_seconds": 3600.0,
             **settings,
         }
     )

@@ -6,7 +6,7 @@ Frozen: it carries its own DDL and imports nothing of the service, which will mo
 from alembic import op
 
 revision = "0019"
-down_revision = "0016"
+down_revision = "0018"
 branch_labels = None
 depends_on = None
 
@@ -35,6 +35,7 @@ ALTER TABLE office_order ADD CONSTRAINT office_order_kind_is_known CHECK (kind I
     'cut_off_set', 'holidays_changed', 'payout_limit_set', 'entitlements_granted',
     'person_added', 'person_role_set', 'person_password_set', 'person_disabled', 'person_enabled',
     'roll_imported', 'roll_approved', 'roll_applied', 'roll_withdrawn',
+    'signal_set', 'signal_dismissed', 'signal_accused', 'signal_confirmed',
     'merchant_suspended', 'merchant_resumed', 'terminal_suspended', 'terminal_resumed'))
 """,
 )

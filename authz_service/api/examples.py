@@ -28,8 +28,20 @@ from authz_service.declines import DeclineReason
 from authz_service.holds import Change, Hold, capture, refund, reverse, void
 from authz_service.registry import Reference
 from authz_service.requests import BalanceInquiry, Purchase
-from authz_service.rules.decide import WINDOW_RULES, Refusal, decide, identity_refusals, largest_approvable
-from authz_service.rules.facts import Card, Ceiling, Facts, Family, Month, Product, Programme, Shop, Terminal, Voucher
+from authz_service.rules.decide import OUTSIDE_THE_BASKET, Refusal, decide, identity_refusals, largest_approvable
+from authz_service.rules.facts import (
+    Card,
+    Ceiling,
+    Facts,
+    Family,
+    Mark,
+    Month,
+    Product,
+    Programme,
+    Shop,
+    Terminal,
+    Voucher,
+)
 from authz_service.rules.money import room_of
 from authz_service.vocabulary import (
     AboveCeiling,
@@ -139,6 +151,9 @@ _VOUCHER: Final = Voucher(
 )
 
 
+_MARK: Final = Mark(subject_id=_FACTS.terminal.terminal_id, signal="many_cards", until=_NOW + timedelta(hours=1))
+
+
 def _where(now: datetime = _NOW, **changed: Mapping[str, Any]) -> Facts:
     """The good facts, but for `changed`: `card={"status": …}`, `family={…}`, `month={…}` and so on."""
     facts = replace(_FACTS, now=now, today=now.date())
@@ -207,6 +222,7 @@ REFUSED: Final[Mapping[DeclineReason, tuple[Document, Facts]]] = {
     DeclineReason.ENTITLEMENT_EXCEEDED: (_purchase(), _where(family={"available_rupiah": 100_000})),
     DeclineReason.PACKAGES_USED_UP: (_purchase(), _where(month={"used_rupiah": 250_000, "packages_used": 2})),
     DeclineReason.MONTHLY_CAP_EXCEEDED: (_purchase(), _where(month={"used_rupiah": 500_000, "packages_used": 1})),
+    DeclineReason.SUSPECTED_MISUSE: (_purchase(), replace(_FACTS, marks=(_MARK,))),
 }
 _CUT: Final = _purchase(_RICE, {"category": "rokok", "amount": 30000}, _fish(250_000), partial_approval=True)
 _APPROVED: Final[Mapping[str, tuple[Document, Facts]]] = {
@@ -374,7 +390,7 @@ def _left(facts: Facts) -> Document:
     if not refusals and facts.family is not None:
         room = room_of(facts.family, facts.programme)
         largest = largest_approvable(facts, room)
-        refusals = [Refusal(reason=reason) for rule in WINDOW_RULES if (reason := rule(facts)) is not None]
+        refusals = [Refusal(reason=reason) for rule in OUTSIDE_THE_BASKET if (reason := rule(facts)) is not None]
     inquiry = BalanceInquiry(card_number=SYNTHETIC_CARD)
     return balance_document(inquiry, facts, refusals, room, largest)
 

@@ -49,6 +49,9 @@ from authz_service.settlement.instructions import PayoutRefused
 from authz_service.settlement.papers import PaperNotWritten
 from authz_service.settlement.waits import WaitRefused
 from authz_service.shops import ShopRefused
+from authz_service.signals.rules import RuleRefused
+from authz_service.signals.standing import FindingRefused
+from authz_service.signals.thresholds import ThresholdsRefused
 from authz_service.terms import TermsRefused
 from authz_service.vocabulary import ProgrammeId
 
@@ -82,6 +85,7 @@ REFUSALS: Final = (
     *(StatementRefused, ReportNotWritten, ReportRefused, ExceptionRefused, DisputeRefused),
     *(EndpointRefused, ResendRefused),
     *(PersonRefused, PasswordRefused),
+    *(RuleRefused, FindingRefused, ThresholdsRefused),
 )
 _LOST: Final = (
     *(asyncpg.PostgresConnectionError, asyncpg.AdminShutdownError, asyncpg.CrashShutdownError),

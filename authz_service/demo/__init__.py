@@ -3,6 +3,7 @@
     baskets.json, goods.py      what lies on the counter, at each shop's own prices
     town.py, market.py          the programme's terms, its shops and its families
     plan.py, purse.py           a quarter as data; what a family may still spend by the programme's terms
+    misuse.py, suspected.py     what hurts families, as a few shops do it; and what the signals found of it
     teller.py, stories.py       what goes wrong beside the shopping: cards, families, shops, hours
     habits.py, customer.py      how often what happens; one family at the till
     shoppers.py                 who buys where and when

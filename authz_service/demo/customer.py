@@ -9,7 +9,8 @@ from typing import TypeVar
 from authz_service.declines import DeclineReason
 from authz_service.demo import habits
 from authz_service.demo.goods import Basket, Size, Stall, total_rupiah
-from authz_service.demo.plan import IN_PART, Enquiry, Sale, Settling, Step, Vouching
+from authz_service.demo.misuse import Errand
+from authz_service.demo.plan import GIVEN_BACK, IN_PART, Enquiry, Sale, Settling, Step, Vouching
 from authz_service.demo.purse import Purse
 from authz_service.demo.teller import Story
 from authz_service.demo.town import Family, Terms
@@ -49,7 +50,16 @@ class Customer:
             steps += [self.approved(day, other)] if other else []
         return steps
 
-    def approved(self, day: date, basket: Basket) -> Sale:
+    def misused(self, stall: Stall, day: date, errand: Errand) -> list[Step]:
+        """What somebody does with the card, in the family's place or beside what it buys."""
+        steps: list[Step] = []
+        if errand.refused is not None:
+            steps.append(self._refused(day, *errand.refused))
+        most = self.purse.left(day.replace(day=1)).purchase_rupiah
+        basket = errand.basket or stall.basket(Size.FULL, most, self.chance)
+        return [*steps, self.approved(day, basket, settling=errand.settling)] if basket else steps
+
+    def approved(self, day: date, basket: Basket, *, settling: Settling | None = None) -> Sale:
         """The sale that the family's purse allows, and what the shop does with it."""
         amount, month = total_rupiah(basket), day.replace(day=1)
         self.purse.spend(month, amount)
@@ -58,7 +68,7 @@ class Customer:
             basket=basket,
             refused=None,
             left=self.purse.left(month),
-            settling=self._settling(day, basket),
+            settling=settling or self._settling(day, basket),
             captured_rupiah=amount,
             repeat=_drawn(habits.REPEATS, self.chance),
             repeats_settling=self.chance.random() < habits.SETTLING_REPEATED,
@@ -67,7 +77,7 @@ class Customer:
         if sale.settling in IN_PART:
             sale = replace(sale, captured_rupiah=amount - basket[-1].amount)
             self.purse.give_back(month, basket[-1].amount, package=False)
-        if sale.settling is Settling.VOIDED:
+        if sale.settling in GIVEN_BACK:
             sale = replace(sale, captured_rupiah=0)
             self.purse.give_back(month, amount, package=True)
         return sale

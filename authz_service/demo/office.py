@@ -91,7 +91,12 @@ class Office:
             raise DemoFailedError("The quarter is about shops that have hours.")
         shops = tuple(_shop(each, *hours[each.merchant_id]) for each in self._tills.terminals)
         families = tuple(
-            Family(beneficiary_id=each.beneficiary_id, district_code=each.district_code, card_number=each.card_number)
+            Family(
+                beneficiary_id=each.beneficiary_id,
+                district_code=each.district_code,
+                card_number=each.card_number,
+                companion_id=each.companion_id,
+            )
             for each in self._tills.cards
         )
         return Town(terms=terms, shops=shops, families=families)

@@ -41,12 +41,16 @@ class Settling(StrEnum):
     """One thing was not there after all."""
     REFUNDED_IN_PART = "refunded_in_part"
     """Captured whole; then one thing turns out to be spoilt, and its money goes back to the family."""
+    TAKEN_BACK = "taken_back"
+    """Captured at once and refunded whole: nothing was sold."""
     VOIDED = "voided"
     LEFT_OPEN = "left_open"
 
 
 IN_PART: Final = (Settling.CAPTURED_IN_PART, Settling.REFUNDED_IN_PART)
 """What needs a basket of two things or more."""
+GIVEN_BACK: Final = (Settling.TAKEN_BACK, Settling.VOIDED)
+"""What leaves the family with all that it had."""
 
 
 class Repeat(StrEnum):
@@ -205,6 +209,8 @@ class Plan:
     town: Town
     changes: tuple[Change, ...]
     visits: tuple[Visit, ...]
+    misused: tuple[tuple[str, Visit], ...] = ()
+    """Those of the visits that are somebody's scheme, and which (`misuse.py`)."""
 
     def waves(self) -> list[Wave]:
         """In order of time; a day has up to three: before dawn, by day with the operators' changes first, at night."""

@@ -38,6 +38,7 @@ from authz_service.demo.progress import Told, told_as_it_goes
 from authz_service.demo.report import print_report
 from authz_service.demo.settling import Settles
 from authz_service.demo.shoppers import plan_quarter
+from authz_service.demo.suspected import print_suspected
 from authz_service.demo.tills import Document, Line, Reply, Tally, Till
 from authz_service.demo.town import DemoFailedError
 from authz_service.enrolment.sandbox import SandboxTills
@@ -78,6 +79,7 @@ async def run_quarter(
             with told_as_it_goes(console, connection, tills.programme_id) as told:
                 await player.play(told)
         await print_report(connection, tills.programme_id, console)
+        await print_suspected(connection, settings_from_environment(), tills.programme_id, plan, clock, console)
     finally:
         await connection.close()
     return line.tally
@@ -163,7 +165,7 @@ class Player:
                 assert_never(unreachable)
 
     async def _sale(self, visit: Visit, sale: Sale, till: Till) -> None:
-        expected, at_once = sale.refused or APPROVED, sale.settling is Settling.AT_ONCE
+        expected, at_once = sale.refused or APPROVED, sale.settling in (Settling.AT_ONCE, Settling.TAKEN_BACK)
         if sale.dry_run_first:
             _required(await till.dry_run(sale.card_number, sale.basket), HTTPStatus.OK, reason=expected)
         reply = await till.authorise(sale.card_number, sale.basket, capture=at_once, repeat=sale.repeat)
@@ -189,6 +191,10 @@ class Player:
                 spoilt_rupiah = sale.amount_rupiah - sale.captured_rupiah
                 answer = _required(await till.refund(authorisation_id, spoilt_rupiah, repeat), HTTPStatus.CREATED)
                 _require_amounts(answer["authorization"], held=0, captured=sale.amount_rupiah, refunded=spoilt_rupiah)
+            case Settling.TAKEN_BACK:
+                amount = sale.amount_rupiah
+                answer = _required(await till.refund(authorisation_id, amount, repeat), HTTPStatus.CREATED)
+                _require_amounts(answer["authorization"], held=0, captured=amount, refunded=amount)
             case Settling.VOIDED:
                 answer = _required(await till.void(authorisation_id, repeat), HTTPStatus.OK)
                 _require_amounts(answer, held=0, captured=0)

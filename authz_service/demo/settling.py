@@ -14,6 +14,8 @@ from authz_service.settlement.batches import close_batch, due
 from authz_service.settlement.papers import bank_file, write
 from authz_service.settlement.reading import one_batch, payouts_of
 from authz_service.settlement.unsettled import what_is_unsettled
+from authz_service.signals.reading import zone_of
+from authz_service.signals.watching import compute_day
 from authz_service.simulation.end import ask, release_what_failed, resolve_wrong_amounts
 from authz_service.simulation.misbehaviour import Behaviour
 from authz_service.simulation.orders import Deposit
@@ -87,7 +89,9 @@ class Settling:
             raise DemoFailedError(f"{in_rupiah(came)} came, and {in_rupiah(given)} was granted.")
 
     async def end_day(self) -> None:
-        """If a cut-off has passed, its batch is closed (by this or by the service that runs), exported and paid."""
+        """The day's signals are computed. If a cut-off has passed, its batch is closed (by this or by the service that
+        runs), exported and paid."""
+        await look_for_signals(self._stage)
         await close_what_is_due(self._stage)
         if await self._exported():
             await self._has_a_round()
@@ -139,6 +143,14 @@ class Settling:
             if monotonic_seconds() > until:
                 raise DemoFailedError("The service does not follow what the bank told.")
             await asyncio.sleep(LOOK_SECONDS)
+
+
+async def look_for_signals(stage: Stage) -> None:
+    """Of the day so far: the quarter's clock leaps over nights, and over the half hour before a cut-off."""
+    now = stage.clock.at(await stage.connection.fetchval("SELECT clock_timestamp()"))
+    zone = await zone_of(stage.connection, stage.programme_id)
+    where = (stage.connection, stage.settings, stage.programme_id)
+    await compute_day(*where, now.astimezone(zone).date(), clock=stage.clock, chance=stage.chance)
 
 
 async def close_what_is_due(stage: Stage) -> None:

@@ -13,6 +13,7 @@ from authz_service.demo.customer import Customer
 from authz_service.demo.goods import Goods, Size
 from authz_service.demo.habits import DAY
 from authz_service.demo.market import Market
+from authz_service.demo.misuse import Crooks, Errand
 from authz_service.demo.plan import DAWN, LateCapture, Plan, Sale, Settling, Step, Visit, Vouching
 from authz_service.demo.stories import CAST
 from authz_service.demo.teller import Story, Teller
@@ -26,13 +27,16 @@ def plan_quarter(town: Town, goods: Goods, *, seed: int) -> Plan:
     market = Market(town, goods, _chance(seed, "market"))
     teller = Teller(market, _chance(seed, "stories"))
     teller.tell(CAST)
-    visits, changes = [], list(teller.shop_changes)
+    errands = Crooks(market, teller.told, _chance(seed, "misuse")).plot()
+    visits, changes, misused = [], list(teller.shop_changes), []
     for number, family in enumerate(town.families):
         story = teller.told.get(family.beneficiary_id) or Story()
-        shopper = _Shopper(family, story, market, _chance(seed, f"family {number}"))
+        errand = errands.get(family.beneficiary_id)
+        shopper = _Shopper(family, story, market, _chance(seed, f"family {number}"), errand)
         visits += [*story.visits, *shopper.shop()]
         changes += story.changes
-    return Plan(town=town, changes=tuple(changes), visits=tuple(visits))
+        misused += shopper.misused
+    return Plan(town=town, changes=tuple(changes), visits=tuple(visits), misused=tuple(misused))
 
 
 def months_of(terms: Terms) -> list[date]:
@@ -46,7 +50,9 @@ def months_of(terms: Terms) -> list[date]:
 class _Shopper:
     """One family on its way through the programme; the visits are made in order of time."""
 
-    def __init__(self, family: Family, story: Story, market: Market, chance: Random) -> None:
+    def __init__(
+        self, family: Family, story: Story, market: Market, chance: Random, errand: Errand | None = None
+    ) -> None:
         self.family = family
         self.story = story
         self.market = market
@@ -56,12 +62,15 @@ class _Shopper:
         near = [shop for shop in market.town.shops if shop.district_code == family.district_code]
         self.favourite = chance.choice(near or market.town.shops)
         self.visits: list[Visit] = []
+        self.errand = errand
+        self.misused: list[tuple[str, Visit]] = []
         self.back_from = self.terms.starts_on
 
     def shop(self) -> list[Visit]:
         """All visits of the family, but for those of its story."""
         months = months_of(self.terms)
-        missed = self._missed_month(months) if self.customer.habit.misses_a_month else None
+        misses = self.customer.habit.misses_a_month and self.errand is None
+        missed = self._missed_month(months) if misses else None
         vouched = self._vouched_month(months, missed)
         for month in months:
             if month != missed:
@@ -92,12 +101,25 @@ class _Shopper:
         extra = voucher.extra_packages if voucher else int(self.chance.random() < habits.TRIES_ONCE_MORE)
         if is_last and self.story.night_shop:
             ordinary, extra = 1, 0  # The other package is for the last minute.
+        if self.errand is not None and self.errand.on.replace(day=1) == month:
+            return self._month_with(self.errand, month, max(0, ordinary - 1))
         for place, day in enumerate(self._days(month, ordinary + extra)):
             self._visit(day, voucher if place == ordinary else None)
         left = self.customer.purse.left(month)
         least, most = habits.LITTLE_RUPIAH
         if is_last and not left.packages and least <= left.programme_rupiah <= most:
             self._use_up_the_rest(month)
+
+    def _month_with(self, errand: Errand, month: date, others: int) -> None:
+        """The errand is one of the month's visits."""
+        for day in sorted((errand.on, *self._days(month, others, beside=errand.on))):
+            if day != errand.on:
+                self._visit(day, None)
+                continue
+            steps = self.customer.misused(self.market.stall(errand.shop), day, errand)
+            self._went(errand.at, errand.shop, *steps)
+            self.misused.append((errand.scheme, self.visits[-1]))
+            self.back_from = max(self.back_from, day + habits.BACK_AFTER)
 
     def _use_up_the_rest(self, month: date) -> None:
         """Perhaps the family comes once more, and perhaps its companion helps."""
@@ -111,11 +133,13 @@ class _Shopper:
         for day in self._days(month, 1):
             self._visit(day, voucher if self.chance.random() < habits.VOUCHED_FOR_THE_REST else None)
 
-    def _days(self, month: date, count: int) -> list[date]:
+    def _days(self, month: date, count: int, beside: date | None = None) -> list[date]:
         """So many days of the month, most of them early, each a while after the other; fewer if there are no more."""
         first, last = self.story.does_not_shop
         days = [month + n * DAY for n in range(31) if (month + n * DAY).month == month.month]
         free = [day for day in days if self.back_from <= day <= self.terms.ends_on and not first <= day <= last]
+        if beside is not None:
+            free = [day for day in free if abs(day - beside) >= habits.BACK_AFTER]
         chosen: list[date] = []
         while free and len(chosen) < count:
             chosen.append(self.chance.choices(free, [_busy(day) for day in free])[0])

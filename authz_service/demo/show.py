@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from os import urandom
+from pathlib import Path
 from shlex import quote
 from typing import Any, Final
 from zoneinfo import ZoneInfo
@@ -47,6 +48,7 @@ ANNOUNCED: Final = "SP2D-0924-2024"
 TODAY_LASTS: Final = timedelta(days=91)
 START_SECONDS: Final = 30.0
 LOOK_SECONDS: Final = 0.5
+_NEVER_SECONDS: Final = 86_400
 
 
 def show(settings: Settings, console: Console, *, seed: int, serve_afterwards: bool, manners: Manners) -> None:
@@ -89,7 +91,7 @@ class _Stage:
         settings, programme_id = self.settings.model_copy(update=stores), done.tills.programme_id
         announced = Deposit(reference=ANNOUNCED, amount_rupiah=done.families * done.entitlement_rupiah)
         async with AsyncExitStack() as stack:
-            service = stack.enter_context(self._served(free_port(), {"AUTHZ_CLOCK_OFFSET_FILE": str(offset_file)}))
+            service = stack.enter_context(self._served(free_port(), self._on(offset_file)))
             connection = await asyncpg.connect(asyncpg_dsn(self.database_url))
             stack.push_async_callback(connection.close)
             stage = Stage(
@@ -114,6 +116,10 @@ class _Stage:
         await self._check(EDITION, clock.estimate())
         again = f"AUTHZ_DATA_DIR={self.settings.data_dir} .venv/bin/authz ledger check"
         self.console.print(f"To check the books again: {again}", soft_wrap=True, highlight=False)
+
+    def _on(self, offset_file: Path) -> dict[str, str]:
+        """The quarter's clock; and its signals are computed by the quarter, which knows when a day is over."""
+        return {"AUTHZ_CLOCK_OFFSET_FILE": str(offset_file), "AUTHZ_SIGNAL_SECONDS": str(_NEVER_SECONDS)}
 
     async def serve_today(self) -> None:
         """Until Ctrl-C. Its shops never close, so that the printed purchase is approved at night, too."""

@@ -39,6 +39,7 @@ class Family:
     beneficiary_id: BeneficiaryId
     district_code: str
     card_number: str
+    companion_id: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

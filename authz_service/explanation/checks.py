@@ -56,7 +56,7 @@ def _case(recorded: Recorded, seen: Seen | None) -> Case:
         local=recorded.created_at.astimezone(zone_of(recorded, seen)),
         failed=failed,
         ended_by=first if first < Stage.PROGRAMME_AND_GOODS else None,
-        funds_lines=welcome and not _WINDOW.intersection(failed),
+        funds_lines=welcome and not _OUTSIDE_THE_BASKET.intersection(failed),
         month=month_of_family(recorded),
         room=None if facts is None or facts.family is None else room_of(facts.family, facts.programme),
         counted_rupiah=None if facts is None else _counted(recorded, facts, partial=welcome),
@@ -64,6 +64,7 @@ def _case(recorded: Recorded, seen: Seen | None) -> Case:
 
 
 _WINDOW: Final = frozenset({DeclineReason.PROGRAMME_NOT_STARTED, DeclineReason.PROGRAMME_ENDED})
+_OUTSIDE_THE_BASKET: Final = _WINDOW | {DeclineReason.SUSPECTED_MISUSE}
 
 
 def _counted(recorded: Recorded, facts: Facts, *, partial: bool) -> int:
@@ -113,7 +114,7 @@ def _a_line_passed(case: Case, reason: DeclineReason) -> bool:
 
 
 def _limit(case: Case, reason: DeclineReason) -> Outcome:
-    if not case.funds_lines:
+    if not case.funds_lines or reason is DeclineReason.SUSPECTED_MISUSE:
         return Outcome.PASSED
     if case.room is None or case.counted_rupiah is None:
         return Outcome.NOT_RECORDED

@@ -4,6 +4,7 @@ For the office pool. What was in force at a version of the reference data is the
 version or an older one. `jsonb_populate_record` gives it the types of the table as it is now.
 """
 
+from collections.abc import Sequence
 from datetime import date
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -17,7 +18,7 @@ from authz_service.database import Connection
 from authz_service.explanation.document import explained
 from authz_service.explanation.recorded import Recorded, Seen
 from authz_service.history import authorisation_document
-from authz_service.registry import programme_of, shop_of
+from authz_service.registry import marks_of, programme_of, shop_of
 from authz_service.rules.facts import Shop
 
 _RECORDED: Final = """
@@ -91,6 +92,16 @@ SELECT c.*
  WHERE h.operation <> 'DELETE'
  ORDER BY c.valid_from, c.district_code
 """
+_MARKS: Final = """
+-- What was declined for at the terminal, the shop or with the card of $3 at version $2.
+SELECT m.*
+  FROM (SELECT DISTINCT ON (key) operation, row FROM reference_history
+         WHERE programme_id = $1 AND relation = 'signal_mark' AND version <= $2 AND key[1] = ANY ($3::text[])
+         ORDER BY key DESC, version DESC, place DESC) h,
+       jsonb_populate_record(NULL::signal_mark, h.row) m
+ WHERE h.operation <> 'DELETE'
+ ORDER BY m.subject_id, m.signal
+"""
 _TERMS: Final = {
     "month_caps": _MONTH_CAPS,
     "categories": _CATEGORIES,
@@ -109,12 +120,17 @@ async def explanation_document(
         if row is None:
             return None
         recorded = recorded_of(row)
-        seen = await seen_at(connection, programme_id, recorded.reference_version, recorded.merchant_id)
+        marked = [each for each in (recorded.terminal_id, recorded.merchant_id, recorded.card_id) if each is not None]
+        version = recorded.reference_version
+        seen = await seen_at(connection, programme_id, version, recorded.merchant_id, marked)
         return explained(recorded, seen, await _now(connection, row, clock))
 
 
-async def seen_at(connection: Connection, programme_id: str, version: int, merchant_id: str) -> Seen | None:
-    """Programme, goods and shop as `version` of the reference data had them; None where the history begins later."""
+async def seen_at(
+    connection: Connection, programme_id: str, version: int, merchant_id: str, marked: Sequence[str] = ()
+) -> Seen | None:
+    """Programme, goods, shop and the marks on `marked` as `version` of the reference data had them; None where the
+    history begins later."""
     programme = await connection.fetchrow(_PROGRAMME, programme_id, version)
     if programme is None:
         return None
@@ -123,6 +139,7 @@ async def seen_at(connection: Connection, programme_id: str, version: int, merch
         programme=programme_of(programme, terms),
         shop=await _shop_at(connection, programme_id, version, merchant_id),
         ceiling_sources={_ceiling_key(each): each["source"] for each in terms["ceilings"]},
+        marks=marks_of(await connection.fetch(_MARKS, programme_id, version, list(marked))) if marked else {},
     )
 
 

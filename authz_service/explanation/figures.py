@@ -9,6 +9,7 @@ from authz_service.answers import Document
 from authz_service.declines import DeclineReason, Stage
 from authz_service.explanation.recorded import CARD_EXPIRES_ON, Recorded, Seen
 from authz_service.rules.facts import Month
+from authz_service.rules.misuse import marks_on
 from authz_service.rules.money import Room, month_left
 from authz_service.vocabulary import PackageCounting
 
@@ -113,6 +114,19 @@ def _rupiah_of_the_month(case: Case) -> Document:
     }
 
 
+def _suspected(case: Case) -> Document:
+    """The signal, on what, and until when: for operators; the till hears none of it. Empty where there was no mark."""
+    if case.seen is None:
+        return {}
+    recorded = case.recorded
+    on = marks_on(case.seen.marks, recorded.terminal_id, recorded.merchant_id, recorded.card_id)
+    marks = [mark for mark in on if recorded.created_at < mark.until]
+    if not marks:
+        return {}
+    last = max(marks, key=lambda mark: mark.until)
+    return {"signal": last.signal, "on": last.subject_id, "until": _instant(case, last.until.isoformat())}
+
+
 FIGURES: Final[Mapping[DeclineReason, Callable[[Case], Document]]] = {
     DeclineReason.MERCHANT_UNKNOWN: _day_at_the_shop,
     DeclineReason.MERCHANT_SUSPENDED: lambda case: {"shop": case.told["shop"]},
@@ -135,5 +149,6 @@ FIGURES: Final[Mapping[DeclineReason, Callable[[Case], Document]]] = {
     DeclineReason.ENTITLEMENT_EXCEEDED: lambda case: _asked(case) | {"available": case.told["available"]},
     DeclineReason.PACKAGES_USED_UP: _packages,
     DeclineReason.MONTHLY_CAP_EXCEEDED: lambda case: _asked(case) | _rupiah_of_the_month(case),
+    DeclineReason.SUSPECTED_MISUSE: _suspected,
 }
 """What each check compared."""

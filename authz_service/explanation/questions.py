@@ -78,6 +78,10 @@ QUESTIONS: Final[Mapping[DeclineReason, tuple[str, str]]] = {
         "Was the purchase within what the month had left?",
         "Apakah belanja tidak melebihi sisa bulan itu?",
     ),
+    DeclineReason.SUSPECTED_MISUSE: (
+        "Was nothing seen at the shop, the terminal or with the card that the programme declines for?",
+        "Apakah tidak ada tanda penyalahgunaan pada warung, mesin, atau kartu?",
+    ),
 }
 """What a check asks, so that "passed" is a yes; English, Indonesian."""
 

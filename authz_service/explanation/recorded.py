@@ -5,7 +5,7 @@ what is true today.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, tzinfo
 from typing import Any, Final
 
@@ -26,6 +26,7 @@ from authz_service.rules.facts import (
     Voucher,
 )
 from authz_service.rules.goods import ceiling_in_force
+from authz_service.rules.misuse import Marks, marks_on
 from authz_service.vocabulary import (
     AuthorisationId,
     BeneficiaryId,
@@ -95,6 +96,8 @@ class Seen:
     shop: Shop | None
     ceiling_sources: Mapping[tuple[str, str, str | None, date], str]
     """(product, unit, kecamatan, first day) → where the ceiling comes from."""
+    marks: Marks = field(default_factory=dict)
+    """On this shop, this terminal and this card, whether or not they were over."""
 
 
 def not_recorded(recorded: Recorded, seen: Seen | None) -> list[str]:
@@ -171,6 +174,7 @@ def facts_of(recorded: Recorded, seen: Seen) -> Facts:
         ),
         card=_card(recorded, told),
         family=_family(recorded, told),
+        marks=marks_on(seen.marks, recorded.terminal_id, recorded.merchant_id, recorded.card_id),
     )
 
 

@@ -11,6 +11,7 @@ from authz_service.rules.basket import LineOutcome, PricedLine, counted_rupiah, 
 from authz_service.rules.card import card_is_active, card_is_in_date, card_is_known
 from authz_service.rules.facts import Facts, Family
 from authz_service.rules.family import family_is_active
+from authz_service.rules.misuse import no_misuse_is_suspected
 from authz_service.rules.money import Room, VoucherUse, binding_limit, exceeded_limits, month_after, room_of
 from authz_service.rules.programme import programme_has_not_ended, programme_has_started
 from authz_service.rules.shop import shop_is_active, shop_is_in_the_programme, terminal_is_permitted
@@ -23,7 +24,8 @@ IDENTITY_STAGES: tuple[tuple[Rule, ...], ...] = (
     (family_is_active,),
 )
 """The first failing stage ends the decision: a finder of a lost card learns nothing of what is on it."""
-WINDOW_RULES: tuple[Rule, ...] = (programme_has_started, programme_has_not_ended)
+OUTSIDE_THE_BASKET: tuple[Rule, ...] = (programme_has_started, programme_has_not_ended, no_misuse_is_suspected)
+"""While one of them fails, no basket passes, however small; they are told together with those of goods and money."""
 
 
 class Refusal(Struct, frozen=True, kw_only=True):
@@ -59,13 +61,13 @@ def decide(purchase: Purchase, facts: Facts) -> Decision:
     if identity or facts.family is None:
         return _declined(purchase, facts, identity, room=None, largest_rupiah=0)
     family, room = facts.family, room_of(facts.family, facts.programme)
-    window = [Refusal(reason=reason) for rule in WINDOW_RULES if (reason := rule(facts)) is not None]
-    largest_rupiah = 0 if window else room.purchase_rupiah
+    outside = [Refusal(reason=reason) for rule in OUTSIDE_THE_BASKET if (reason := rule(facts)) is not None]
+    largest_rupiah = 0 if outside else room.purchase_rupiah
     lines = price(purchase, facts)
     cut_is_welcome = purchase.partial_approval and not any(_is_cash(line) for line in lines)
     counted = counted_rupiah(lines, partial=cut_is_welcome)
     exceeded = exceeded_limits(counted, room)
-    if cut_is_welcome and not window:
+    if cut_is_welcome and not outside:
         outcomes = fund(lines, room.purchase_rupiah, binding_limit(room))
         refusals = [Refusal(reason=line.reason, line=line.number) for line in outcomes if line.reason is not None]
         if not any(line.approved_rupiah for line in outcomes):
@@ -73,7 +75,7 @@ def decide(purchase: Purchase, facts: Facts) -> Decision:
             refusals += [Refusal(reason=reason) for reason in exceeded if reason not in of_lines]
             return _declined(purchase, facts, refusals, room=room, largest_rupiah=largest_rupiah)
     else:
-        refusals = window + [
+        refusals = outside + [
             Refusal(reason=line.refused, line=line.number) for line in lines if line.refused is not None
         ]
         refusals += [Refusal(reason=reason) for reason in exceeded]
@@ -95,7 +97,7 @@ def identity_refusals(facts: Facts) -> list[Refusal]:
 
 def largest_approvable(facts: Facts, room: Room) -> int:
     """What a one-line basket of permitted goods would get approved now, once the first stages passed (rupiah)."""
-    return 0 if any(rule(facts) is not None for rule in WINDOW_RULES) else room.purchase_rupiah
+    return 0 if any(rule(facts) is not None for rule in OUTSIDE_THE_BASKET) else room.purchase_rupiah
 
 
 def _approved(

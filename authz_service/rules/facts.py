@@ -155,6 +155,14 @@ class Family(Struct, frozen=True, kw_only=True):
     month: Month
 
 
+class Mark(Struct, frozen=True, kw_only=True):
+    """A terminal, a shop or a card on which a signal was seen that the programme declines for, while now < until."""
+
+    subject_id: str
+    signal: str
+    until: datetime
+
+
 class Facts(Struct, frozen=True, kw_only=True):
     """One request's world at one instant. `family` is there exactly when `card` is."""
 
@@ -165,3 +173,5 @@ class Facts(Struct, frozen=True, kw_only=True):
     terminal: Terminal
     card: Card | None
     family: Family | None
+    marks: tuple[Mark, ...] = ()
+    """Those on this terminal, its shop or this card; nearly always none."""

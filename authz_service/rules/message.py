@@ -50,7 +50,9 @@ def decision_message(
 def _would_pass(facts: Facts, decision: Decision, language: Language) -> str:
     """Where money is a reason, the amount that all limits together let pass now; of nothing, always why."""
     phrases, first, room = PHRASES[language], decision.refusals[0].reason, decision.room
-    if room is None or first in _ABOUT_TIME or (decision.largest_rupiah and not _money_is_a_reason(decision)):
+    if room is None or first in _ABOUT_TIME or _misuse_is_a_reason(decision):
+        return ""
+    if decision.largest_rupiah and not _money_is_a_reason(decision):
         return ""
     if decision.largest_rupiah:
         is_said = first is DeclineReason.PACKAGE_CAP_EXCEEDED and decision.largest_rupiah == room.package_rupiah
@@ -62,6 +64,11 @@ def _would_pass(facts: Facts, decision: Decision, language: Language) -> str:
 
 def _money_is_a_reason(decision: Decision) -> bool:
     return any(refusal.reason in _MONEY for refusal in decision.refusals)
+
+
+def _misuse_is_a_reason(decision: Decision) -> bool:
+    """Then no amount passes, whatever is left, and nothing of that is to be said."""
+    return any(refusal.reason is DeclineReason.SUSPECTED_MISUSE for refusal in decision.refusals)
 
 
 def balance_message(facts: Facts, first: Refusal | None, room: Room | None) -> str:

@@ -7,7 +7,18 @@ change is refused by triggers. The migrations make the same; a test compares the
 
 from sqlalchemy import DDL, event
 
-from authz_service.schema import bank, books, events, people, reconciliation, reference, roll, roll_import, settlement
+from authz_service.schema import (
+    bank,
+    books,
+    events,
+    people,
+    reconciliation,
+    reference,
+    roll,
+    roll_import,
+    settlement,
+    signals,
+)
 from authz_service.schema.columns import metadata
 from authz_service.schema.guards import REFERENCE_KEY, guards
 from authz_service.schema.hot_rows import ROW_TYPES
@@ -23,6 +34,7 @@ __all__ = (
     "roll",
     "roll_import",
     "settlement",
+    "signals",
 )
 """The metadata, and the modules whose tables are in it."""
 

@@ -20,6 +20,8 @@ IMMUTABLE = (
     "bank_statement_line",
     "bank_statement_match",
     "audit_entry",
+    "signal_purchase",
+    "signal_backtest",
 )
 ENDED_ONCE = {
     "payout_account": (
@@ -38,6 +40,10 @@ ENDED_ONCE = {
         "answered_at",
         "programme_id, dispute_id, authorisation_id, claimed_at, claimed_by, reason, answer_due_at",
     ),
+    "signal_finding": (
+        "closed_at",
+        "programme_id, finding_id, signal, subject_kind, subject_id, day, found_at",
+    ),
 }
 """Rows that are kept like the immutable ones, but may be ended once: the column that ends them, and what stays."""
 REMOVABLE = {
@@ -55,6 +61,7 @@ REFERENCE_TABLES = (
     "product",
     "price_ceiling",
     "companion",
+    "signal_mark",
 )
 FAMILY_TABLES = {
     "beneficiary": "status, companion_id, next_status, next_status_at",
@@ -84,6 +91,7 @@ SELECT CASE relation
        WHEN 'price_ceiling'
        THEN ARRAY[entry ->> 'product', entry ->> 'unit', entry ->> 'district_code', entry ->> 'valid_from']
        WHEN 'companion' THEN ARRAY[entry ->> 'companion_id']
+       WHEN 'signal_mark' THEN ARRAY[entry ->> 'subject_id', entry ->> 'signal']
        END
 $$
 """

@@ -175,6 +175,10 @@ office_order = Table(
         "roll_approved",
         "roll_applied",
         "roll_withdrawn",
+        "signal_set",
+        "signal_dismissed",
+        "signal_accused",
+        "signal_confirmed",
     ),
 )
 

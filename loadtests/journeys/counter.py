@@ -44,7 +44,7 @@ class Counter(Till):
         """If it was approved it is settled in this way; one thing alone is captured whole instead of in part."""
         if settling in IN_PART and len(basket) == 1:
             settling = Settling.CAPTURED
-        at_once = settling is Settling.AT_ONCE
+        at_once = settling in (Settling.AT_ONCE, Settling.TAKEN_BACK)
         sale = self.authorise(card_number, basket, capture=at_once, repeat=self.repeat())
         if sale["decision"] == "approved":
             self._settles(sale, basket, settling)
@@ -73,6 +73,8 @@ class Counter(Till):
                 self.capture(sale["id"], None)
                 self.pause(HANDING_OVER_SECONDS)
                 self.refund(sale["id"], last_rupiah, repeat)
+            case Settling.TAKEN_BACK:
+                self.refund(sale["id"], total_rupiah(basket), repeat)
             case Settling.VOIDED:
                 self.void(sale["id"], repeat)
             case unreachable:

@@ -23,6 +23,7 @@ from authz_service.commands.programme import programme
 from authz_service.commands.reconcile import exceptions, reconcile_command
 from authz_service.commands.report import report
 from authz_service.commands.roll import roll
+from authz_service.commands.seal import seal_commands
 from authz_service.commands.settlement import settlement
 from authz_service.commands.signals import signals
 from authz_service.commands.simulate import simulate
@@ -49,6 +50,7 @@ class Typed(TyperGroup):
 
 app = typer.Typer(cls=Typed, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 app.add_typer(ledger, name="ledger")
+app.add_typer(seal_commands, name="seal")
 app.add_typer(programme, name="programme")
 app.add_typer(settlement, name="settlement")
 app.add_typer(family, name="family")

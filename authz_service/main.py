@@ -54,6 +54,7 @@ from authz_service.passwords import Passwords
 from authz_service.problems import MethodNotAllowed, NoSuchAddress, Problem
 from authz_service.readiness import Health, Readiness, Status
 from authz_service.registry import Registry
+from authz_service.sealing import Sealer
 from authz_service.settings import Settings, settings_from_environment
 from authz_service.settlement.scheduler import Scheduler
 from authz_service.signals.watching import Watcher as SignalWatcher
@@ -187,12 +188,13 @@ async def _start(
     dispatcher = Dispatcher(settings=settings, pool=pool, keys=keys, clock=clock, chance=os.urandom)
     watcher = Watcher(settings=settings, url=url, pool=pool, clock=clock)
     signals = SignalWatcher(settings=settings, pool=pool, clock=clock, chance=os.urandom)
+    sealer = Sealer(settings=settings, pool=pool, clock=clock, chance=os.urandom)
     pulse = Pulse(settings=settings, hint=hint, pool=pool, console_pool=console_pool)
     needed = [asyncio.create_task(each) for each in (hint.tell_for_ever(), registry.follow())]
     background = [
         asyncio.create_task(each)
         for each in (
-            *(sweeper.sweep_for_ever(), scheduler.settle_for_ever(), signals.watch_for_ever()),
+            *(sweeper.sweep_for_ever(), scheduler.settle_for_ever(), sealer.seal_for_ever(), signals.watch_for_ever()),
             *(follower.follow_for_ever(), dispatcher.dispatch_for_ever()),
             *(watcher.watch_for_ever(), watcher.sum_for_ever(), watcher.check_for_ever(), pulse.beat_for_ever()),
         )

@@ -81,7 +81,10 @@ DECIDED_AGAIN = counter("authz_decided_again_total", "Requests whose facts had c
 ALERTS = counter(
     "authz_alerts_total",
     "What an operator should look at.",
-    Label(name="kind", values=("cash_asked", "reversal_not_undone", "event_endpoint_disabled", "ledger_violation")),
+    Label(
+        name="kind",
+        values=("cash_asked", "reversal_not_undone", "event_endpoint_disabled", "ledger_violation", "sealed_late"),
+    ),
 )
 SECURITY_EVENTS = counter(
     "authz_security_events_total",
@@ -225,6 +228,17 @@ EVENTS_WAITING = watched(
 EVENTS_WAITING_SECONDS = watched(
     "authz_events_waiting_seconds", "Age of the oldest of these deliveries; 0 if none.", PROGRAMME
 )
+
+# The sealed books.
+_CHAIN: Final = Label(name="chain", values=("transfers", "audit"))
+SEALED_HEAD_AGE = gauge(
+    "authz_sealed_head_age_seconds",
+    "Age of the oldest committed row that is not sealed yet; 0 if none. While rounds fail, since nothing was left.",
+    PROGRAMME,
+    _CHAIN,
+    workers="mostrecent",
+)
+SEALED_ROWS = gauge("authz_sealed_rows", "Rows that are sealed.", PROGRAMME, _CHAIN, workers="mostrecent")
 
 # Signals of misuse.
 SIGNALS_SEEN = counter(

@@ -266,6 +266,29 @@ class Settings(BaseSettings):
     signal_backtest_days: int = Field(default=14, ge=1)
     """No signal is set to decline without a backtest of the same thresholds that is at most so old."""
 
+    # The sealed books.
+    seal_seconds: float = Field(default=5.0, gt=0)
+    """How often committed rows are numbered and sealed; a round that finds nothing takes some milliseconds."""
+    seal_round_seconds: float = Field(default=2.0, gt=0)
+    """After so long a round ends and keeps what it has sealed, also where more waits: then the next one begins soon."""
+    seal_statement_timeout_ms: int = Field(default=60_000, ge=1)
+    """For one of its statements: books that were never sealed are sorted a slice at a time."""
+    seal_block_rows: int = Field(default=512, ge=1, le=65_536)
+    """Rows of a block at most: hashing them takes about 2 ms, in which this process answers no till."""
+    seal_margin_seconds: float = Field(default=5.0, ge=0, allow_inf_nan=False)
+    """By so much a row's time of recording may be before its transaction is seen to have begun."""
+    seal_open_seconds: float = Field(default=900.0, ge=0, allow_inf_nan=False)
+    """A transaction that is open for longer and has written nothing is taken for a reader's, as a check of the books.
+    If it writes after all, the look back finds it."""
+    seal_look_back_seconds: float = Field(default=86_400.0, gt=0)
+    """How often all rows are compared with all blocks."""
+    seal_key_file: Path | None = None
+    """An Ed25519 private key (PEM) with which heads are signed; `authz seal key FILE` makes one."""
+    seal_key: SecretStr | None = None
+    """The same, where it comes by the environment."""
+    seal_key_name: str = Field(default="authz", pattern=r"^[A-Za-z0-9._/-]{1,64}$")
+    """Whose key it is, in each signature: a domain of the operator's, better than this one."""
+
     # Redis: a hint, never a truth.
     redis_timeout_seconds: float = 0.03
     redis_connect_timeout_seconds: float = 0.2

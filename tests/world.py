@@ -294,6 +294,7 @@ async def running(
             "ledger_check_seconds": 3600.0,
             "ready_cache_seconds": 0.0,
             "signal_seconds": 3600.0,
+            "seal_seconds": 3600.0,
             **settings,
         }
     )

@@ -31,6 +31,8 @@ from authz_service.enrolment.edition import EnrolmentRefused
 from authz_service.events.endpoints import EndpointRefused
 from authz_service.events.record import ResendRefused
 from authz_service.ledger.entries import BooksBusy
+from authz_service.ledger.seal_export import NothingSealed
+from authz_service.ledger.sealed_head import HeadRefused, SealKeyRefused
 from authz_service.orders import OrderRefused
 from authz_service.passwords import PasswordRefused
 from authz_service.people import PersonRefused
@@ -86,6 +88,7 @@ REFUSALS: Final = (
     *(EndpointRefused, ResendRefused),
     *(PersonRefused, PasswordRefused),
     *(RuleRefused, FindingRefused, ThresholdsRefused),
+    *(SealKeyRefused, HeadRefused, NothingSealed),
 )
 _LOST: Final = (
     *(asyncpg.PostgresConnectionError, asyncpg.AdminShutdownError, asyncpg.CrashShutdownError),

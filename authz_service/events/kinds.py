@@ -194,6 +194,18 @@ class ProgrammeClosed(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BooksSealed(Event):
+    """Once a day for each chain of the sealed books: keep it, and no row of before can be changed unnoticed."""
+
+    type: ClassVar[str] = "books.sealed"
+    chain: str
+    blocks: int
+    rows: int
+    root: str
+    """Of the tree of all blocks, 64 hexadecimal digits: what `authz seal head` signs."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Family(Event):
     beneficiary_id: str
     effective_at: datetime
@@ -359,7 +371,7 @@ KINDS: Final[tuple[type[Event], ...]] = (
     *(BatchClosed, PurchaseHeldBack, PurchaseFreed),
     *(PayoutInstructed, PayoutSettled, PayoutFailed, PayoutReturned, PayoutReleased),
     *(NoticeParked, NoticeResolved, ExceptionOpened, ExceptionResolved, DisputeOpened, DisputeAnswered),
-    *(MerchantAccountChanged, ProgrammeFunded, ProgrammeClosed),
+    *(MerchantAccountChanged, ProgrammeFunded, ProgrammeClosed, BooksSealed),
     *(FamilyEntered, FamilySuspended, FamilyResumed, FamilyLeft, FamilyMerged, FamilyMoved),
     *(FamilyChangeAnnounced, FamilyChangeWithdrawn),
     *(CardIssued, CardActivated, CardBlocked, CardLost, CardStolen, CardReplaced),

@@ -16,6 +16,7 @@ from authz_service.schema import (
     reference,
     roll,
     roll_import,
+    seals,
     settlement,
     signals,
 )
@@ -33,6 +34,7 @@ __all__ = (
     "reference",
     "roll",
     "roll_import",
+    "seals",
     "settlement",
     "signals",
 )

@@ -22,6 +22,7 @@ IMMUTABLE = (
     "audit_entry",
     "signal_purchase",
     "signal_backtest",
+    "seal_block",
 )
 ENDED_ONCE = {
     "payout_account": (
@@ -180,6 +181,21 @@ def guards() -> list[str]:
         "CREATE TRIGGER event_is_numbered_once BEFORE UPDATE ON event"
         " FOR EACH ROW WHEN (OLD.number IS NOT NULL) EXECUTE FUNCTION refuse_change()"
     )
+    statements += [
+        (
+            "CREATE TRIGGER seal_head_only_grows BEFORE UPDATE ON seal_head FOR EACH ROW"
+            " WHEN (NEW.programme_id <> OLD.programme_id OR NEW.chain <> OLD.chain OR NEW.blocks < OLD.blocks"
+            " OR NEW.rows < OLD.rows) EXECUTE FUNCTION refuse_change()"
+        ),
+        (
+            "CREATE TRIGGER seal_head_is_immutable BEFORE DELETE ON seal_head"
+            " FOR EACH ROW EXECUTE FUNCTION refuse_change()"
+        ),
+        (
+            "CREATE TRIGGER seal_head_is_kept BEFORE TRUNCATE ON seal_head"
+            " FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()"
+        ),
+    ]
     for table in REFERENCE_TABLES:
         for operation, rows in _ROWS_AFTER.items():
             statements.append(

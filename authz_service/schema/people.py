@@ -37,8 +37,10 @@ audit_entry = Table(
     Column("request_id", Text),
     Column("before", JSONB, comment="ids, words and rupiah, nothing personal"),
     Column("after", JSONB, comment="the same"),
+    Column("recorded_at", Instant, nullable=False, server_default=text("now()")),
     PrimaryKeyConstraint("programme_id", "entry_id"),
     Index("audit_entry_subject_idx", "programme_id", "subject_id", "entry_id"),
+    Index(None, "recorded_at", postgresql_using="brin", postgresql_with={"autosummarize": "on"}),
 )
 
 person = Table(

@@ -3,11 +3,14 @@
 import asyncio
 import json
 import os
+import shlex
 import stat
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+import pytest
 
 import verify_ledger
 from authz_service.commands.seal import ChainName
@@ -18,6 +21,8 @@ from authz_service.settings import Settings
 from tests.test_seal import SAMARINDA
 from tests.world import World
 
+ROOT = Path(verify_ledger.__file__).parent
+
 
 @dataclass(frozen=True, slots=True)
 class Said:
@@ -26,11 +31,17 @@ class Said:
 
 
 TYPED = """
-import json, sys
+import json, pathlib, sys
 from typer.testing import CliRunner
 from authz_service.cli import app
-said = [CliRunner().invoke(app, ["seal", *words]) for words in json.loads(sys.argv[1])]
-print(json.dumps([(each.exit_code, each.output) for each in said]))
+said = []
+for words in json.loads(sys.argv[1]):
+    words, told = (words[:-2], words[-1]) if words[-2:-1] == [">"] else (words, None)
+    one = CliRunner().invoke(app, ["seal", *words])
+    said.append((one.exit_code, one.output))
+    if told:
+        pathlib.Path(told).write_text(one.stdout, encoding="utf-8")
+print(json.dumps(said))
 """
 
 
@@ -105,15 +116,28 @@ async def test_a_day_is_sealed_handed_out_and_verified_by_those_who_have_the_fil
     assert "transfers: the sealed books are NOT as they were." in found.output
 
 
-async def test_heads_are_signed_by_the_operators_own_key(world: World, tmp_path: Path) -> None:
-    file = tmp_path / "seal.pem"
+def commands_of_the_readme() -> list[list[str]]:
+    """Of the section about the sealed books, word by word."""
+    section = (ROOT / "README.md").read_text(encoding="utf-8").partition("## The books are sealed")[2]
+    return [shlex.split(line, comments=True) for line in section.split("```")[1].strip().split("\n")]
+
+
+async def test_the_commands_of_the_readme_hand_out_heads_that_are_proven(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     await sealed(world.database, world.settings, SAMARINDA, TRANSFERS)
-    own = {"AUTHZ_SEAL_KEY_FILE": str(file), "AUTHZ_SEAL_KEY_NAME": "dinsos.example", "AUTHZ_ROOT_KEY": "a secret one"}
-    without, made, again, verifier, head = await seal(
-        world, ["head"], ["key", str(file)], ["key", str(file)], ["verifier"], ["head"], **own
+    *typed, script = commands_of_the_readme()
+    assert [words[:2] for words in typed] == [["authz", "seal"]] * 6
+    own = {"AUTHZ_SEAL_KEY_FILE": "seal.pem", "AUTHZ_SEAL_KEY_NAME": "dinsos.example", "AUTHZ_ROOT_KEY": "a secret one"}
+    first, *all_said = await seal(
+        world, ["head"], *(words[2:] for words in typed), ["key", "seal.pem"], PYTHONPATH=str(ROOT), **own
     )
-    assert (without.exit_code, without.output[:49]) == (1, "authz: The key to sign with is not read: No such ")
-    assert made.exit_code == 0, made.output
-    assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    assert again.exit_code == 1, "no key is overwritten"
-    assert verify_ledger.read_head(head.output.encode(), verifier.output.strip()).programme == "samarinda-2024"
+    assert first.output.startswith("authz: The key to sign with is not read: No such file")
+    assert [each.exit_code for each in all_said] == [0] * 6 + [1], "and no key is overwritten"
+    assert stat.S_IMODE(Path("seal.pem").stat().st_mode) == 0o600
+    assert script[:2] == ["python", "verify_ledger.py"]
+    assert verify_ledger.main(script[2:]) == 0
+    verifier = Path("verifier.txt").read_text(encoding="utf-8").strip()
+    assert verifier.startswith("dinsos.example+")
+    assert verify_ledger.read_head(Path("head.txt").read_bytes(), verifier).programme == "samarinda-2024"

@@ -318,7 +318,7 @@ def test_no_event_can_hold_what_says_who_somebody_is() -> None:
     """By the names of their fields: ids, codes, amounts, times. A new field has to be looked at here."""
     ends = ("_id", "amount", "_at", "_on", "_ref", "_number")
     known = {"items", "payouts", "hash", "source", "told", "reason", "kind", "closed_by", "outcome", "reference"}
-    known |= {"change", "status", "cause"}
+    known |= {"change", "status", "cause", "chain", "blocks", "rows", "root"}
     for kind in KINDS:
         for name in (each.name for each in fields(kind)):
             assert name.endswith(ends) or name in known, (kind, name)

@@ -131,6 +131,30 @@ async def test_who_commits_late_is_numbered_late_however_old_its_rows_say_they_a
     assert await books.fetchval("SELECT settled_until FROM seal_head") > last
 
 
+async def test_where_others_transactions_are_hidden_an_hour_is_read_again_and_again(
+    books: "asyncpg.Connection[asyncpg.Record]", connect: Connect, database_url: str
+) -> None:
+    """A role that is not everybody's sees who is connected, and not since when."""
+    await enter(books, "a", 3, datetime.now(UTC) - timedelta(minutes=50))
+    role = f"sealer_{os.urandom(4).hex()}"
+    await books.execute(
+        f"CREATE ROLE {role} LOGIN; GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA public TO {role}"
+    )
+    limited = await connect()
+    await limited.execute(f"SET SESSION AUTHORIZATION {role}")
+    slow = await connect()
+    late = slow.transaction()
+    await late.start()
+    await enter(slow, "late", 1, datetime.now(UTC) - timedelta(minutes=45))
+    assert (await all_sealed(limited)).rows == 3
+    age = await books.fetchval("SELECT clock_timestamp() - settled_until FROM seal_head")
+    assert timedelta(hours=1) < age < timedelta(hours=1, minutes=5)
+    await late.commit()
+    assert (await all_sealed(limited)).rows == 1
+    await limited.execute("RESET SESSION AUTHORIZATION")
+    await books.execute(f"DROP OWNED BY {role}; DROP ROLE {role}")
+
+
 async def test_what_is_rolled_back_takes_no_number(
     books: "asyncpg.Connection[asyncpg.Record]", connect: Connect
 ) -> None:

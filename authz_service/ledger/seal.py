@@ -44,14 +44,16 @@ _SETTLED: Final = """
 -- Nothing that a later snapshot shows and the next one does not was recorded before this: a row's time of recording is
 -- that of its transaction's beginning. Who has written nothing for $1 is taken for a
 -- reader; the look back finds others.
--- Nothing where one may be open whose beginning is hidden: of another role, not tracked, or prepared.
+-- Nothing where one may be open whose beginning is hidden: of another role (then even its type is), not tracked, or
+-- prepared.
 SELECT CASE WHEN count(*) FILTER (WHERE state IS NULL OR state = 'disabled') = 0
              AND NOT EXISTS (SELECT FROM pg_prepared_xacts WHERE database = current_database())
             THEN least(clock_timestamp(),
                        min(xact_start) FILTER (WHERE backend_xid IS NOT NULL
                                                   OR xact_start > clock_timestamp() - $1::interval)) END
   FROM pg_stat_activity
- WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid()
+ WHERE datname = current_database() AND coalesce(backend_type, 'client backend') = 'client backend'
+   AND pid <> pg_backend_pid()
 """
 _NEW: Final = """
 -- Rows recorded from $3 until before $4 (none: all later ones) that are in no block, in order of recording.

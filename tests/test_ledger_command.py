@@ -163,4 +163,12 @@ async def test_where_the_beginning_of_a_transaction_is_hidden_nothing_is_taken_a
         await other.execute("SELECT pg_current_xact_id()")
         assert await settled_at(connection) is None
     await other.close()
+    # Nor where another role's may be open.
+    role = f"reader_{os.urandom(4).hex()}"
+    await connection.execute(f"CREATE ROLE {role}")
+    other = await asyncpg.connect(database_url)
+    await connection.execute(f"SET ROLE {role}")
+    assert await settled_at(connection) is None
+    await connection.execute(f"RESET ROLE; DROP ROLE {role}")
+    await other.close()
     assert await settled_at(connection) is not None

@@ -15,7 +15,8 @@ SELECT CASE WHEN count(*) FILTER (WHERE state IS NULL OR state = 'disabled') = 0
              AND NOT EXISTS (SELECT FROM pg_prepared_xacts WHERE database = current_database())
             THEN least(clock_timestamp(), min(xact_start)) END
   FROM pg_stat_activity
- WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid()
+ WHERE datname = current_database() AND coalesce(backend_type, 'client backend') = 'client backend'  -- hidden, too
+   AND pid <> pg_backend_pid()
 """
 _CLEAN: Final = """
 -- The furthest check that found nothing; none while the last check of all had found something: what one has found is

@@ -18,7 +18,10 @@ from authz_service.embedded import Servers, embedded_servers
 from authz_service.enrolment.enrol import enrol
 from authz_service.enrolment.sandbox import SandboxTills
 from authz_service.keys import Keys
-from authz_service.settings import SANDBOX_ROOT_KEY
+from authz_service.ledger.seal import seal
+from authz_service.ledger.sealed_rows import CHAINS
+from authz_service.settings import SANDBOX_ROOT_KEY, Settings
+from authz_service.vocabulary import ProgrammeId
 from tests.harm import Premises, Valkey
 from tests.operators import Operator
 from tests.valkey_contents import watched
@@ -199,6 +202,9 @@ async def _enrol(url: str) -> SandboxTills:
     try:
         keys = Keys(SANDBOX_ROOT_KEY)
         done = await enrol(connection, keys, PROGRAMME, seed=1, at=datetime(2024, 9, 25, tzinfo=WITA))
+        # Else every service of every test would do it when it starts.
+        for chain in CHAINS.values():
+            await seal(connection, Settings(), ProgrammeId(PROGRAMME), chain)
     finally:
         await connection.close()
     return done.tills

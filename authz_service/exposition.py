@@ -23,7 +23,8 @@ from prometheus_client.registry import Collector
 from authz_service import __version__
 from authz_service.clock import epoch_seconds
 from authz_service.metric_kinds import REGISTRY, Described, Sample, described
-from authz_service.metrics import BUILD_INFO
+from authz_service.metrics import BUILD_INFO, SLO_LIMIT, SLO_OBJECTIVE
+from authz_service.slo import promises
 
 METRICS_VARIABLE: Final = "PROMETHEUS_MULTIPROC_DIR"
 _FOUND: Final = "found-"
@@ -71,12 +72,15 @@ def _written() -> bytes:
 
 
 class _Found(Collector):
-    """What runs, and what was found by watching."""
+    """What runs, what is promised, and what was found by watching."""
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         by_name = {each.name: each for each in described()}
         build = (__version__, os.environ.get("AUTHZ_REVISION") or "unknown", platform.python_version())
         yield _family(BUILD_INFO.described, [(build, 1.0)])
+        yield _family(SLO_OBJECTIVE.described, [((each.slo,), each.ratio) for each in promises()])
+        limits = [((each.slo,), each.limit_seconds) for each in promises() if each.limit_seconds is not None]
+        yield _family(SLO_LIMIT.described, limits)
         found: dict[str, list[tuple[Sequence[str], float]]] = {}
         for content in _told():
             document = orjson.loads(content)

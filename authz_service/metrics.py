@@ -12,6 +12,7 @@ from prometheus_client import Counter, Histogram
 
 from authz_service.declines import APPROVED, PARTLY_APPROVED, DeclineReason
 from authz_service.metric_kinds import Label, counter, gauge, histogram, watched
+from authz_service.slo import OBJECTIVES, promises
 
 PROGRAMME: Final = Label(name="programme", bound="programmes that are enrolled")
 _OUTCOMES: Final = ("approved", "partly_approved", "declined")
@@ -35,6 +36,16 @@ BUILD_INFO = watched(
     Label(name="version", bound="one, of the program"),
     Label(name="revision", bound="one, the commit that AUTHZ_REVISION named when it was built"),
     Label(name="python", bound="one"),
+)
+SLO_OBJECTIVE = watched(
+    "authz_slo_objective_ratio",
+    "What is promised: so much of all answers is no error (`…_availability`), or comes in time (`…_latency`).",
+    Label(name="slo", values=tuple(each.slo for each in promises())),
+)
+SLO_LIMIT = watched(
+    "authz_slo_latency_limit_seconds",
+    "What is in time.",
+    Label(name="slo", values=tuple(each.slo for each in promises() if each.limit_seconds is not None)),
 )
 _DECISIONS = counter(
     "authz_decisions_total",
@@ -281,3 +292,14 @@ def count_answer(call: str, status: int, seconds: float) -> None:
 def _bound(call: str, status: int) -> tuple[Counter, Histogram]:
     """Looking a child up by its labels costs more than counting; there are few calls, and few statuses of each."""
     return _REQUESTS.labels(call, status), _REQUEST_SECONDS.labels(call)
+
+
+def _begin_at_zero() -> None:
+    """The first error of a call is seen as one: a series that begins at 1 has grown by nothing."""
+    for objective in OBJECTIVES:
+        for call in objective.calls:
+            _bound(call, 500)
+            _bound(call, 503)
+
+
+_begin_at_zero()

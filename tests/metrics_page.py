@@ -8,7 +8,7 @@ from authz_service.metric_kinds import Described, Label, described
 
 PAGE: Final = Path(__file__).parent.parent / "docs" / "metrics.md"
 BEGIN, END = "<!-- drawn from the code: python -m tests.metrics_page -->\n", "<!-- end -->\n"
-_UNITS: Final = {"seconds": "seconds", "rupiah": "rupiah", "total": "count"}
+_UNITS: Final = {"seconds": "seconds", "rupiah": "rupiah", "total": "count", "ratio": "ratio"}
 
 
 def unit_of(metric: Described) -> str:

@@ -2,6 +2,7 @@
 
 PYTHON ?= python3
 ARGS ?=
+RUNBOOKS ?=
 
 PIP = .venv/bin/python -m pip -qq --disable-pip-version-check --no-input
 COMPILE = uv pip compile pyproject.toml --quiet --generate-hashes --no-emit-index-url --python-version 3.11 \
@@ -33,7 +34,8 @@ help:
 	@echo "make bench-guard    whether authorise is still fast enough beside an empty endpoint, half a minute"
 	@echo "make bench-profile  where Python's time goes in a sale, a minute; py-spy must be installed (ARGS='--py-spy …')"
 	@echo "make bench-roll     a list of 100 000 families: read, compared, approved and applied, some minutes (ARGS='--families …')"
-	@echo "make docs           draws docs/hold-states.md and the lists in docs/events.md and docs/metrics.md from the code"
+	@echo "make docs           draws docs/hold-states.md and the lists in docs/events.md and docs/metrics.md, and what Prometheus and"
+	@echo "                    Grafana read, from the code (RUNBOOKS=https://…: where this deployment has docs/runbooks)"
 	@echo "make screenshots    draws docs/console/*.png, the console's pages in a Chromium, half a minute"
 	@echo "make load           four journeys against the service at HOST, judged by loadtests/targets.toml (JOURNEYS=ShopsDay: one)"
 	@echo "make load-ui        the same journeys, chosen and started on locust's page at http://127.0.0.1:8089"
@@ -87,6 +89,7 @@ docs: .venv/installed
 	@.venv/bin/python -m tests.hold_states
 	@.venv/bin/python -m tests.event_examples
 	@.venv/bin/python -m tests.metrics_page
+	@.venv/bin/python -m authz_service.alerting $(RUNBOOKS)
 
 screenshots: .venv/installed
 	@.venv/bin/python -m tests.console_pictures

@@ -21,7 +21,8 @@ _CALL: Final = Label(
     values=(
         *("authorise", "capture", "void", "refund", "reverse", "balance_inquiry", "get_authorisation", "catalogue"),
         *("vouch", "list_vouchers", "get_voucher", "revoke_voucher", "approve_voucher", "list_beneficiaries"),
-        *("list_authorisations", "explain_authorisation", "access_token", "debit_notify", "bank_method", "unknown"),
+        *("list_authorisations", "explain_authorisation", "access_token", "debit_notify", "bank_method", "console"),
+        "unknown",
     ),
 )
 STAGES: Final = ("idempotency", "waiting", "lock", "facts", "rules", "record", "answer")
@@ -61,7 +62,7 @@ DECISIONS: Final[dict[str, Counter]] = {
 """Bound beforehand: the hot path only adds one."""
 _REQUESTS = counter(
     "authz_http_requests_total",
-    "Answers sent to terminals, companions, operators and banks.",
+    "Answers sent to terminals, companions, operators, banks and, all as `console`, the people of the console.",
     _CALL,
     Label(name="status", bound="the HTTP statuses of the contract, about 20"),
 )
@@ -251,7 +252,12 @@ SEALED_HEAD_AGE = gauge(
 )
 SEALED_ROWS = gauge("authz_sealed_rows", "Rows that are sealed.", PROGRAMME, _CHAIN, workers="mostrecent")
 
-# Signals of misuse.
+# Signals of misuse, and shops of which nothing is heard.
+MERCHANTS_SILENT = watched(
+    "authz_merchants_silent",
+    "Active shops that usually sell, without any request in their last `silent_hours` opening hours; now and then.",
+    PROGRAMME,
+)
 SIGNALS_SEEN = counter(
     "authz_signals_total",
     "Signals of misuse that were found, or found with more purchases, by what followed.",

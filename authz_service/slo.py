@@ -76,7 +76,7 @@ OBJECTIVES: Final = (
         name="office",
         calls=(
             *("vouch", "list_vouchers", "get_voucher", "revoke_voucher", "approve_voucher", "list_beneficiaries"),
-            *("list_authorisations", "explain_authorisation"),
+            *("list_authorisations", "explain_authorisation", "console"),
         ),
         availability=0.995,
         in_time=0.95,

@@ -22,6 +22,7 @@ from authz_service.metrics import (
     HOLDS_OPEN_RUPIAH,
     INBOX_NOTICES,
     INBOX_OLDEST_SECONDS,
+    MERCHANTS_SILENT,
     MONEY,
     PAYOUTS_FAILED,
     PAYOUTS_OPEN,
@@ -35,6 +36,8 @@ from authz_service.metrics import (
     VOUCHERS_WAITING_SECONDS,
 )
 from authz_service.reconciliation.backlog import covered_until, open_exceptions
+from authz_service.reports.silence import silent_shops
+from authz_service.settings import settings_from_environment
 from authz_service.settlement.backlog import batched_rupiah, held_back, oldest_unsettled, payouts
 from authz_service.vocabulary import ProgrammeId
 
@@ -137,6 +140,11 @@ async def _resolved(connection: Connection, programme_id: ProgrammeId, _: dateti
     return [INBOX_NOTICES.of(await resolved_notices(connection, programme_id), programme_id, "resolved")]
 
 
+async def _silent(connection: Connection, programme_id: ProgrammeId, now: datetime) -> list[Sample]:
+    silent = await silent_shops(connection, settings_from_environment(), programme_id, now)
+    return [MERCHANTS_SILENT.of(len(silent), programme_id)]
+
+
 def _age(now: datetime, since: datetime | None) -> float:
     return 0.0 if since is None else max(0.0, (now - since).total_seconds())
 
@@ -153,5 +161,6 @@ SUMS: Final = (
     Look(name="vouchers", ask=_vouchers),
     Look(name="payouts", ask=_payouts),
     Look(name="money", ask=_money),
+    Look(name="silent", ask=_silent),
     Look(name="resolved", ask=_resolved, after_the_close=True),
 )

@@ -177,7 +177,7 @@ class Page(APIRoute):
     """An address of the console; one that the table of permissions does not have cannot be made."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        plain, name = super().get_route_handler(), f"console_{self.name}"
+        plain = super().get_route_handler()
         method = next(iter(self.methods or ()))
         address = f"{method} {self.path}"
         permitted = PERMITTED[address]
@@ -195,7 +195,7 @@ class Page(APIRoute):
             except Exception:
                 log.exception("request_failed", request_id=visit.request_id)
                 response = visit.refused(HTTPStatus.INTERNAL_SERVER_ERROR, "refused.ours", id=visit.request_id)
-            count_answer(name, response.status_code, monotonic_seconds() - since)
+            count_answer("console", response.status_code, monotonic_seconds() - since)
             return response
 
         return handle

@@ -92,8 +92,7 @@ BANK: Final = Group(
             summary="The bank is silent about a payout",
             description="A payout of {{ $labels.programme }} has been under way for {{ $value | humanizeDuration }}.",
             reason="Ordered on Friday at three and paid on Monday evening are 77 hours. Three and a half days are"
-            " longer"
-            " than any weekend.",
+            " longer than any weekend.",
             cases=(
                 Case(
                     says="four days",
@@ -134,8 +133,7 @@ BANK: Final = Group(
             summary="A notice of the bank has waited a day for people",
             description="A notice to {{ $labels.programme }} has been parked for {{ $value | humanizeDuration }}.",
             reason="Two people are needed, so a working day is fair. Until then a payout may stand as unpaid that is"
-            " paid,"
-            " and the programme cannot be closed.",
+            " paid, and the programme cannot be closed.",
             cases=(
                 Case(
                     says="two days",
@@ -180,8 +178,7 @@ BANK: Final = Group(
             description="The last day of {{ $labels.programme }} that a statement covers ended"
             " {{ $value | humanizeDuration }} ago.",
             reason="A bank gives one each working day. Friday's is the newest until Monday evening, three days and a"
-            " half"
-            " after Friday's midnight is Tuesday noon.",
+            " half after Friday's midnight is Tuesday noon.",
             cases=(
                 Case(
                     says="four days",
@@ -256,8 +253,7 @@ BANK: Final = Group(
             summary="Another system has not been told for an hour",
             description="The oldest event of {{ $labels.programme }} has waited {{ $value | humanizeDuration }}.",
             reason="An hour is past the first three attempts: the receiver is down, or refuses. Events are kept and"
-            " tried"
-            " for three days.",
+            " tried for three days.",
             cases=(
                 Case(
                     says="two hours",

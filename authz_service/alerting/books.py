@@ -22,8 +22,7 @@ BOOKS: Final = Group(
             summary="The books do not agree with themselves",
             description="{{ $value }} rows break the invariant {{ $labels.invariant }}.",
             reason="It has never been seen outside of tests. One rupiah that is not where the books say is one too"
-            " many,"
-            " and what is built on it afterwards must be undone by hand.",
+            " many, and what is built on it afterwards must be undone by hand.",
             cases=(
                 Case(
                     says="one wallet is not the fold of its transfers",
@@ -76,17 +75,39 @@ BOOKS: Final = Group(
             ),
         ),
         Alert(
+            name="AuthzSealedLate",
+            expr='sum(increase(authz_alerts_total{kind="sealed_late"}[6h])) > 0',
+            holds_for="0m",
+            severity=Severity.TICKET,
+            summary="Rows were committed that the sealer had passed over",
+            description="The daily look back found rows in no block, and sealed them, within the last six hours.",
+            reason="A transaction that was open for very long may do so; so does somebody who writes rows by hand.",
+            cases=(
+                Case(
+                    says="one look back found some",
+                    series={'authz_alerts_total{kind="sealed_late"}': "0x10 1x60"},
+                    at="1h",
+                    not_yet_at="10m",
+                    fired=(Fired(),),
+                ),
+                Case(
+                    says="one, yesterday",
+                    series={'authz_alerts_total{kind="sealed_late"}': "0 1x50"},
+                    at="24h",
+                    every="30m",
+                ),
+            ),
+        ),
+        Alert(
             name="AuthzHoldsUnwritten",
             expr="max by (programme) (min_over_time(authz_holds_expired_unwritten[15m])) > 100",
             holds_for="5m",
             severity=Severity.TICKET,
             summary="Holds end, and nobody writes it down",
             description="For a quarter of an hour {{ $value }} holds or more of {{ $labels.programme }} were over and"
-            " not"
-            " written so.",
+            " not written so.",
             reason="The sweeper writes a hundred families' in 30 s. Families lose nothing, decisions count these as"
-            " given"
-            " back; but reports, and the close, wait for them.",
+            " given back; but reports, and the close, wait for them.",
             cases=(
                 Case(
                     says="more and more",
@@ -107,8 +128,7 @@ BOOKS: Final = Group(
             description="A voucher in {{ $labels.programme }} has waited {{ $value | humanizeDuration }} for an"
             " officer.",
             reason="A companion asked because the family needs food now. Four hours: asked in the morning, seen the"
-            " same"
-            " afternoon.",
+            " same afternoon.",
             cases=(
                 Case(
                     says="asked five hours ago",

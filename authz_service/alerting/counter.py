@@ -93,8 +93,7 @@ COUNTER: Final = Group(
             severity=Severity.TICKET,
             summary="One reason declines far more purchases than usual",
             description="{{ $labels.reason }} declined {{ $value | humanize }} purchases within an hour, three times"
-            " its"
-            " usual share or more.",
+            " its usual share or more.",
             reason="Five are more than one family that tries again; a tenth of all purchases and three times the share"
             " of the last week are a cause of their own: a shop, a list of cards, a price, a date.",
             cases=(

@@ -113,3 +113,12 @@ async def test_the_books_page_shows_the_sealed_head_of_each_chain_and_its_age(
         assert head is not None, name
         assert head.root.hex() in page.text
     assert "detik yang lalu" in page.text
+
+
+async def test_an_address_that_nothing_can_have_is_a_404_and_a_day_before_all_days_is_the_first(
+    people: dict[str, Browser],
+) -> None:
+    for path in ("/signals/%00", "/families/ben_%00", "/settlement/batches/%0a", "/vouchers/%00/approve"):
+        assert (await people["budi"].get(path)).status == 404, path
+    for day in ("0001-01-01", "1970-01-01", "9999-12-31", "2024-13-01"):
+        assert (await people["budi"].get(f"/today?day={day}")).status == 200, day

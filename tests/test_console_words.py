@@ -8,17 +8,38 @@ import pytest
 
 from authz_service.console.drawing import HERE, STATIC
 from authz_service.console.menu import MENU
+from authz_service.console.pages.books import ACCOUNTS
 from authz_service.console.pages.families import REASONS
+from authz_service.console.pages.signals import EVIDENCE
 from authz_service.console.permissions import PERMITTED
 from authz_service.console.words import CATALOGUES, LANGUAGES, WORDS
 from authz_service.declines import DeclineReason
 from authz_service.explanation.checks import Outcome
+from authz_service.ledger.sealed_rows import CHAINS
 from authz_service.people import Role
+from authz_service.reconciliation.findings import State
+from authz_service.reconciliation.outcomes import Outcome as Became
 from authz_service.roll.orders import ChangeKind
-from authz_service.vocabulary import BeneficiaryStatus, CardStatus, HoldStatus
+from authz_service.settlement.positions import Carried
+from authz_service.settlement.reading import PayoutState
+from authz_service.signals.kinds import Action, Subject
+from authz_service.signals.standing import Standing
+from authz_service.vocabulary import BeneficiaryStatus, CardStatus, HoldStatus, MerchantStatus
 from authz_service.vouchers import VoucherStatus
 
 DEEDS = ("block", "unblock", "activate", "lost", "stolen", "suspend", "resume", "replace")
+ORDERS = (
+    *("shops.suspend", "shops.resume", "terminals.suspend", "terminals.resume"),
+    *("vouchers.approve", "vouchers.reject", "vouchers.revoke", "settlement.release", "settlement.unwait"),
+    *("settlement.account", "inbox.resolve", "inbox.approve", "exceptions.resolve", "exceptions.approve"),
+    *("signals.dismiss", "signals.accuse", "signals.confirm"),
+)
+SAID = (
+    *("shop_suspend", "shop_resume", "terminal_suspend", "terminal_resume", "voucher_approved", "voucher_rejected"),
+    *("voucher_revoked", "payout_released", "purchase_freed", "account_approved", "notice_resolved"),
+    *("notice_approved", "exception_resolved", "exception_approved", "finding_dismissed", "finding_accused"),
+    "finding_confirmed",
+)
 BUILT = {
     *(f"role.{each}" for each in Role),
     *(f"language.{each}" for each in LANGUAGES),
@@ -34,6 +55,21 @@ BUILT = {
     *("why.approved", "why.declined", "said.session_over", "said.signed_out", "said.password_changed"),
     *(f"{kind}.{deed}" for deed in DEEDS for kind in ("deed", "will", "said")),
     *(f"deed.{deed}.title" for deed in DEEDS),
+    *(f"{order}{part}" for order in ORDERS for part in ("", ".title", ".will")),
+    *(f"said.{each}" for each in SAID),
+    *(f"shops.{each}" for each in (*MerchantStatus, "unbound")),
+    *(f"books.{each}" for each in ACCOUNTS),
+    *(f"books.chain.{each}" for each in CHAINS),
+    *(f"books.age.{each}" for each in ("seconds", "minutes", "hours", "days")),
+    *(f"inbox.standing.{each}" for each in ("new", "followed", "parked", "resolved")),
+    *(f"settlement.state.{each}" for each in PayoutState),
+    *(f"settlement.carried_because.{each}" for each in Carried),
+    *(f"exceptions.kind.{each}" for each in State if each not in {State.MATCHED, State.UNDER_WAY}),
+    *(f"exceptions.outcome.{each}" for each in Became),
+    *(f"signals.evidence.{each}" for each in EVIDENCE),
+    *(f"signals.subject.{each}" for each in Subject),
+    *(f"signals.action.{each}" for each in Action),
+    *(f"signals.standing.{each}" for each in Standing),
 }
 """Words whose key is put together from a state or a name."""
 

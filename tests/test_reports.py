@@ -286,11 +286,25 @@ async def test_only_active_families_that_use_nothing_of_the_month_are_idle(two_d
     await operator.remove(quiet[1])
     left = {family.beneficiary_id for family in await idle_of(world, OCTOBER)}
     assert set(again) - left == {quiet[0].beneficiary_id, quiet[1].beneficiary_id}
+    # A roll that was imported takes a family off it at its instant, before anybody has written it.
+    gone = next(card for card in cards if card.beneficiary_id in left - {each.beneficiary_id for each in quiet})
+    await leaves(world, gone.beneficiary_id, world.now)
+    assert gone.beneficiary_id not in {family.beneficiary_id for family in await idle_of(world, OCTOBER)}
+    (whole,) = [row.unused for row in await expiring_of(world) if row.of is Of.ALL]
+    assert whole.families == 987 - 2
+    await leaves(world, gone.beneficiary_id, None)
     # A month that has not come: nobody has used it, and what a purchase in it may cost is not known yet.
     november = await idle_of(world, date(2024, 11, 1))
     assert len(november) == 985
     assert {family.purchase_rupiah for family in november} == {None}
     assert {family.name for family in november} == {None}
+
+
+async def leaves(world: World, beneficiary_id: str, at_instant: datetime | None) -> None:
+    """As an imported roll orders it."""
+    await world.database.execute(
+        "UPDATE beneficiary SET leaves_at = $2 WHERE beneficiary_id = $1", beneficiary_id, at_instant
+    )
 
 
 async def test_names_are_listed_for_a_reason_alone_and_the_audit_log_has_it(world: World) -> None:

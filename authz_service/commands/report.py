@@ -26,7 +26,7 @@ from authz_service.reports.families_paper import (
     idle_row,
 )
 from authz_service.reports.names import keep_names_asked
-from authz_service.reports.period import Period
+from authz_service.reports.period import FIRST_DAY, LAST_DAY, Period
 from authz_service.reports.printed import printed
 from authz_service.reports.sales import SalesReport, sales_report
 from authz_service.reports.sales_paper import sales_paper, sales_rows
@@ -180,6 +180,8 @@ def _give_sales(
 def _period(reference: Reference, named: date | None, now: datetime, *, is_month: bool) -> Period:
     zone = reference.programme.zone
     day = now.astimezone(zone).date() if named is None else named
+    if not FIRST_DAY <= day <= LAST_DAY:
+        raise ReportRefused(f"A report is about a day from {FIRST_DAY} to {LAST_DAY}.")
     return Period.month(day, zone) if is_month else Period.day(day, zone)
 
 

@@ -39,7 +39,8 @@ SELECT b.beneficiary_id FROM beneficiary b WHERE b.programme_id = $1 AND b.benef
 _ROWS: Final = """
 -- What a list of families shows of each, with its newest card.
 SELECT b.beneficiary_id, b.name_sealed, d.name AS district, k.label AS companion,
-       CASE WHEN b.next_status_at <= $3 THEN b.next_status ELSE b.status END AS status,
+       CASE WHEN b.leaves_at <= $3 THEN 'removed' WHEN b.next_status_at <= $3 THEN b.next_status
+            ELSE b.status END AS status,
        (SELECT c.last_four FROM card c
          WHERE c.programme_id = $1 AND c.beneficiary_id = b.beneficiary_id
          ORDER BY c.status = 'active' DESC, c.card_id DESC LIMIT 1) AS last_four

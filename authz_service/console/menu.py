@@ -25,6 +25,7 @@ MENU: Final = (
     Item(word="menu.settlement", path="/settlement"),
     Item(word="menu.inbox", path="/inbox"),
     Item(word="menu.exceptions", path="/exceptions"),
+    Item(word="menu.signals", path="/signals"),
     Item(word="menu.books", path="/books"),
     Item(word="menu.audit", path="/audit"),
 )

@@ -22,10 +22,11 @@ from authz_service.settlement.accounts import AccountRefused
 from authz_service.settlement.instructions import PayoutRefused
 from authz_service.settlement.waits import WaitRefused
 from authz_service.shops import ShopRefused
+from authz_service.signals.standing import FindingRefused
 
 REFUSALS: Final = (
     *(OrderRefused, ShopRefused, InboxRefused, ExceptionRefused, PayoutRefused, WaitRefused, AccountRefused),
-    *(BooksBusy, Problem),
+    *(FindingRefused, BooksBusy, Problem),
 )
 Deed = Callable[[Connection], Awaitable[object]]
 

@@ -58,6 +58,10 @@ PERMITTED: Final[Mapping[str, frozenset[Role] | None]] = {
     "GET /exceptions": OFFICE,
     "GET /exceptions/{exception_id}/{deed}": MANAGERS,
     "POST /exceptions/{exception_id}/{deed}": MANAGERS,
+    "GET /signals": OFFICE,
+    "GET /signals/{finding_id}": OFFICE,
+    "GET /signals/{finding_id}/{deed}": MANAGERS,
+    "POST /signals/{finding_id}/{deed}": MANAGERS,
     "GET /books": OFFICE,
     "GET /audit": AUDIT,
 }

@@ -209,6 +209,8 @@ class Page(APIRoute):
     ) -> Response:
         """What the page answers to whom it is for; a sentence, or the way to the sign-in, to everybody else."""
         await _recognised(visit)
+        if not all(str(part).isprintable() for part in visit.request.path_params.values()):
+            return visit.refused(HTTPStatus.NOT_FOUND, "refused.address")
         if visit.request.method == "POST":
             if not _is_from_here(visit.request):
                 return visit.refused(HTTPStatus.FORBIDDEN, "refused.origin")

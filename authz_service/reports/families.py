@@ -27,7 +27,7 @@ _FAMILIES: Final = """
 -- can have holds that are over. $1 programme, $2 now, $3 month, $4 its end, $5 a companion's label or NULL,
 -- $6 those alone that use nothing of the month or hold something, $7 with their sealed names
 SELECT b.beneficiary_id, c.label AS companion_label, b.companion_id, b.district_code,
-       b.status AS beneficiary_status, b.next_status, b.next_status_at,
+       b.status AS beneficiary_status, b.next_status, b.next_status_at, b.leaves_at,
        CASE WHEN $7 THEN b.name_sealed END AS name_sealed,
        w.version AS wallet_version, w.available_rupiah, w.held_rupiah AS wallet_held_rupiah,
        l.month AS allowance_month, l.cap_rupiah, l.packages_cap, l.used_rupiah, l.packages_used, l.covered_rupiah,
@@ -64,6 +64,7 @@ SELECT b.beneficiary_id, c.label AS companion_label, b.companion_id, b.district_
   JOIN companion c ON c.programme_id = $1 AND c.companion_id = b.companion_id
   LEFT JOIN allowance l ON l.programme_id = $1 AND l.beneficiary_id = b.beneficiary_id AND l.month = $3
  WHERE b.programme_id = $1 AND b.entered_on < $4
+   AND (b.leaves_at IS NULL OR b.leaves_at > $2)
    AND CASE WHEN b.next_status_at <= $2 THEN b.next_status ELSE b.status END <> 'removed'
    AND ($5::text IS NULL OR c.label = $5)
    AND (NOT $6 OR coalesce(l.used_rupiah, 0) = 0 OR w.held_rupiah > 0)

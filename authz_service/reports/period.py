@@ -2,13 +2,17 @@
 
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
-from typing import Self
+from typing import Final, Self
 from zoneinfo import ZoneInfo
 
 from authz_service.vocabulary import time_part
 
 _SLACK = timedelta(seconds=1)
 """An id counts whole milliseconds, cut off in floating point: by so much its range is wider than the period."""
+
+FIRST_DAY: Final = date(1970, 2, 1)
+"""Ids begin with the milliseconds since 1970: nothing is before it, in no zone."""
+LAST_DAY: Final = date(2999, 12, 31)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,6 +14,7 @@ from authz_service.console.pages import (
     settlement,
     shops,
     sign_in,
+    signals,
     today,
     vouchers,
 )
@@ -22,5 +23,5 @@ ROUTERS: Final = (
     *(sign_in.router, home.router, families.router, purchases.router),
     *(deeds.router, audit.router),
     *(today.router, shops.router, vouchers.router, settlement.router),
-    *(inbox.router, exceptions.router, books.router),
+    *(inbox.router, exceptions.router, signals.router, books.router),
 )

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Response
 
 from authz_service.console.charts import bar, columns
 from authz_service.console.visit import Here, Page, Visit
-from authz_service.reports.period import Period
+from authz_service.reports.period import FIRST_DAY, Period
 from authz_service.reports.sales import Figures, Group, Row, SalesReport, hourly, sales_report
 from authz_service.reports.silence import silent_shops
 from authz_service.reports.words import Words
@@ -26,7 +26,7 @@ async def today(visit: Here, day: str = "") -> Response:
     now = visit.now.astimezone(visit.zone).date()
     chosen = now
     with suppress(ValueError):
-        chosen = min(now, date.fromisoformat(day))
+        chosen = min(now, max(FIRST_DAY, date.fromisoformat(day)))
     async with (
         visit.lent() as connection,
         connection.transaction(isolation="repeatable_read", readonly=True),
@@ -42,7 +42,7 @@ async def today(visit: Here, day: str = "") -> Response:
         report=report,
         chosen=chosen,
         is_today=chosen == now,
-        before=(chosen - timedelta(days=1)).isoformat(),
+        before=(chosen - timedelta(days=1)).isoformat() if chosen > FIRST_DAY else None,
         after=(chosen + timedelta(days=1)).isoformat() if chosen < now else None,
         declines=[(words.reason(reason), times) for reason, times in _often(report)],
         groups=[

@@ -85,10 +85,9 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     "months.covered": ("Ditanggung voucher", "Covered by vouchers"),
     "months.none": ("Belum ada belanja.", "Nothing was bought yet."),
     # Vouchers.
-    "vouchers.title": ("Voucher pendamping", "Companion's vouchers"),
+    "family.vouchers": ("Voucher pendamping", "Companion's vouchers"),
     "vouchers.none": ("Tidak ada voucher.", "There is no voucher."),
     "vouchers.gives": ("Tambahan", "Gives"),
-    "vouchers.used": ("Terpakai", "Used"),
     "vouchers.status.awaiting_approval": ("menunggu persetujuan", "awaiting approval"),
     "vouchers.status.live": ("berlaku", "live"),
     "vouchers.status.used_up": ("habis", "used up"),
@@ -105,6 +104,7 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     "changes.kind.merge": ("digabung", "merged"),
     "changes.kind.move": ("ganti pendamping", "another companion"),
     "changes.kind.card": ("kartu", "card"),
+    "changes.kind.details": ("nama, kecamatan, atau nomor KK", "name, kecamatan or family card"),
     "changes.by": ("Oleh", "By"),
     "changes.from": ("Berlaku", "Holds from"),
     # Cards.

@@ -41,6 +41,7 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     "reason.entitlement_exceeded": ("Saldo tidak cukup", "Not enough left"),
     "reason.packages_used_up": ("Jatah belanja bulan ini habis", "Month's purchases used up"),
     "reason.monthly_cap_exceeded": ("Di atas batas bulan ini", "Above the month's cap"),
+    "reason.suspected_misuse": ("Perlu dibicarakan dengan Dinsos", "Has to be talked over with Dinsos"),
     "why.title": ("Penjelasan keputusan", "The decision explained"),
     "why.declined": ("Ditolak", "Declined"),
     "why.approved": ("Disetujui", "Approved"),

@@ -78,4 +78,25 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
         "Keenam rekening tidak berjumlah sama dengan dana di bank. Hubungi pengelola sistem.",
         "The six accounts do not add up to the fund. Call who runs the system.",
     ),
+    "books.seals": ("Segel buku", "Sealed books"),
+    "books.seals_why": (
+        (
+            "Setiap baris diberi nomor dan disegel. Siapa yang pernah mencatat sidik ini dapat membuktikan bahwa tidak"
+            " ada yang diubah sejak itu."
+        ),
+        "Each row is numbered and sealed. Whoever has kept this hash can prove that nothing was changed since.",
+    ),
+    "books.chain": ("Rantai", "Chain"),
+    "books.chain.transfers": ("Pemindahan uang", "Transfers"),
+    "books.chain.audit": ("Catatan audit", "Audit log"),
+    "books.rows": ("Baris", "Rows"),
+    "books.blocks": ("Blok", "Blocks"),
+    "books.sealed_at": ("Segel terakhir", "Last sealed"),
+    "books.root": ("Sidik", "Hash"),
+    "books.not_sealed": ("Belum ada yang disegel.", "Nothing is sealed yet."),
+    "books.age": ("{age} yang lalu", "{age} ago"),
+    "books.age.seconds": ("{number} detik", "{number} s"),
+    "books.age.minutes": ("{number} menit", "{number} minutes"),
+    "books.age.hours": ("{number} jam", "{number} hours"),
+    "books.age.days": ("{number} hari", "{number} days"),
 }

@@ -258,18 +258,20 @@ MERCHANTS_SILENT = watched(
     "Active shops that usually sell, without any request in their last `silent_hours` opening hours; now and then.",
     PROGRAMME,
 )
+SIGNALS: Final = (
+    *("many_cards", "exact_cap", "same_basket", "fixed_bags", "night_hours", "taken_back", "far_prices"),
+    *("eggs_by_piece", "one_companion", "one_evening", "far_sales"),
+)
+_ACTIONS: Final = ("flag", "hold", "decline")
 SIGNALS_SEEN = counter(
     "authz_signals_total",
     "Signals of misuse that were found, or found with more purchases, by what followed.",
-    Label(
-        name="signal",
-        values=(
-            *("many_cards", "exact_cap", "same_basket", "fixed_bags", "night_hours", "taken_back", "far_prices"),
-            *("eggs_by_piece", "one_companion", "one_evening", "far_sales"),
-        ),
-    ),
-    Label(name="action", values=("flag", "hold", "decline")),
+    Label(name="signal", values=SIGNALS),
+    Label(name="action", values=_ACTIONS),
 )
+for _signal in SIGNALS:
+    for _action in _ACTIONS:
+        SIGNALS_SEEN.labels(_signal, _action)  # a series that begins at 1 has grown by nothing
 
 # The books, checked in the background.
 LEDGER_VIOLATIONS = watched(

@@ -41,6 +41,7 @@ class Sealer:
     """When nothing was left, by this process's own clock."""
 
     async def seal_for_ever(self) -> None:
+        await asyncio.sleep(self.settings.seal_seconds)
         while True:
             began = monotonic_seconds()
             is_behind = await self.seal_all()

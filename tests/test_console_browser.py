@@ -15,6 +15,9 @@ from tests.console import PASSWORD, employ
 from tests.world import World
 
 PEOPLE = {"siti.card": Role.CARD_DESK, "rina.audit": Role.AUDITOR}
+SEARCH = "Nama, NIK, empat angka terakhir kartu, atau nomor keluarga"
+A_MENU = 30
+"""More places than a page has before its first field."""
 
 
 @pytest.fixture(scope="module")
@@ -140,13 +143,13 @@ async def test_the_keyboard_alone_is_enough_and_one_sees_where_one_is(browser: B
     await keys.press("Enter")
     await expect(page.get_by_role("heading", level=1)).to_have_text("Selamat bekerja, siti.card")
     seen = []
-    for _ in range(9):
+    while len(seen) < A_MENU and seen[-1:] != [SEARCH]:
         await keys.press("Tab")
         seen.append(await _focused(page))
         outline = await page.evaluate("parseFloat(getComputedStyle(document.activeElement).outlineWidth)")
         assert outline >= 2, seen
     assert seen[0] == "Langsung ke isi"
-    assert seen[-3:] == ["Beranda", "Keluarga", "Nama, NIK, empat angka terakhir kartu, atau nomor keluarga"]
+    assert [each for each in seen if each in {"Beranda", "Keluarga", SEARCH}] == ["Beranda", "Keluarga", SEARCH]
     await keys.type("sintetis 0023")
     await keys.press("Enter")
     await expect(page.get_by_role("heading", level=2)).to_have_text("Satu keluarga cocok")

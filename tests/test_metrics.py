@@ -22,6 +22,7 @@ from authz_service.main import create_app
 from authz_service.metric_kinds import Described, described
 from authz_service.metrics_port import metrics_served
 from authz_service.reconciliation.findings import State
+from authz_service.sealing import Sealer
 from authz_service.serving import free_port
 from authz_service.settings import Settings
 from authz_service.signals.kinds import Action, Signal
@@ -59,6 +60,9 @@ async def everything_scraped(world: World) -> str:
         await watcher.watch()
         await watcher.add_up(60.0)
         await watcher.books.check()
+        await Sealer(
+            settings=world.settings, pool=watcher.watcher.pool, clock=world.clock, chance=os.urandom
+        ).seal_all()
         return await world.scraped()
 
 
@@ -94,7 +98,7 @@ def test_labels_have_the_values_that_the_code_knows() -> None:
         for call in calls.values()
         if path not in {"/healthz", "/readyz"}
     }
-    assert named | {"bank_method", "unknown"} == values("authz_http_requests_total", "call")
+    assert named | {"bank_method", "console", "unknown"} == values("authz_http_requests_total", "call")
     assert len(ServiceCode) == 2
 
 

@@ -11,7 +11,6 @@ from typing import Any
 
 import asyncpg
 import pytest
-from prometheus_client import REGISTRY
 
 from authz_service.clock import SystemClock
 from authz_service.database import open_office_pool
@@ -21,6 +20,7 @@ from authz_service.ledger.sealed_books import head_of
 from authz_service.ledger.sealed_head import Head
 from authz_service.ledger.sealed_rows import TRANSFERS
 from authz_service.ledger.tree import EMPTY
+from authz_service.metric_kinds import REGISTRY
 from authz_service.sealing import Sealer
 from authz_service.settings import Settings
 from authz_service.vocabulary import ProgrammeId

@@ -222,7 +222,9 @@ async def test_when_the_worker_that_watches_is_killed_another_one_goes_on(premis
         world.later(hours=23, minutes=30)
         assert (await watched_since(instance, world, time() + 1.0))[holds] == 1
         locks = await world.database.fetchval(
-            "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted AND objid = $1", LOCK[1]
+            "SELECT count(*) FROM pg_locks l JOIN pg_database d ON d.oid = l.database"
+            " WHERE d.datname = current_database() AND l.locktype = 'advisory' AND l.granted AND l.objid = $1",
+            LOCK[1],
         )
         assert locks == 1
         for worker in instance.workers():

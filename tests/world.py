@@ -381,4 +381,4 @@ async def running_child(
         finally:
             await database.close()
             child.process.terminate()
-            child.process.wait(10)
+            child.process.wait(30)  # each part of an end may take `shutdown_seconds`

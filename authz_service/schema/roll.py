@@ -167,10 +167,6 @@ office_order = Table(
         "person_password_set",
         "person_disabled",
         "person_enabled",
-        "merchant_suspended",
-        "merchant_resumed",
-        "terminal_suspended",
-        "terminal_resumed",
         "roll_imported",
         "roll_approved",
         "roll_applied",
@@ -179,6 +175,10 @@ office_order = Table(
         "signal_dismissed",
         "signal_accused",
         "signal_confirmed",
+        "merchant_suspended",
+        "merchant_resumed",
+        "terminal_suspended",
+        "terminal_resumed",
     ),
 )
 

@@ -21,7 +21,7 @@ from tests.settling import SAMARINDA, batch_closed, instructions, said
 from tests.world import PROGRAMME, WITA, World
 
 NOON = datetime(2024, 10, 7, 12, tzinfo=WITA)
-PAGES = ("/today", "/shops", "/vouchers", "/settlement", "/inbox", "/exceptions", "/signals", "/books")
+PAGES = ("/today", "/shops", "/vouchers", "/settlement", "/inbox", "/exceptions", "/signals", "/roll", "/books")
 SEEN_BY_ALL = frozenset({"/today", "/shops"})
 
 

@@ -18,6 +18,7 @@ from authz_service.ledger.entries import BooksBusy
 from authz_service.orders import OrderRefused
 from authz_service.problems import Problem
 from authz_service.reconciliation.outcomes import ExceptionRefused
+from authz_service.roll.orders import RollRefused
 from authz_service.settlement.accounts import AccountRefused
 from authz_service.settlement.instructions import PayoutRefused
 from authz_service.settlement.waits import WaitRefused
@@ -26,7 +27,7 @@ from authz_service.signals.standing import FindingRefused
 
 REFUSALS: Final = (
     *(OrderRefused, ShopRefused, InboxRefused, ExceptionRefused, PayoutRefused, WaitRefused, AccountRefused),
-    *(FindingRefused, BooksBusy, Problem),
+    *(FindingRefused, RollRefused, BooksBusy, Problem),
 )
 Deed = Callable[[Connection], Awaitable[object]]
 

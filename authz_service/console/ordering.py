@@ -15,7 +15,7 @@ from authz_service.console.permissions import PERMITTED
 from authz_service.console.visit import Visit
 from authz_service.database import Connection
 from authz_service.ledger.entries import BooksBusy
-from authz_service.orders import OrderRefused
+from authz_service.orders import OrderRefused, ReasonRefused
 from authz_service.problems import Problem
 from authz_service.reconciliation.outcomes import ExceptionRefused
 from authz_service.roll.orders import RollRefused
@@ -77,6 +77,8 @@ async def give(visit: Visit, order: Order, deed: Deed) -> Response:
     try:
         async with visit.lent() as connection:
             await deed(connection)
+    except ReasonRefused:
+        return ask(visit, order, visit.t("order.reason_refused"))
     except REFUSALS as refusal:
         return ask(visit, order, str(refusal))
     return visit.redirect(order.back, order.said)

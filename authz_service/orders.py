@@ -36,6 +36,10 @@ class OrderRefused(Exception):  # noqa: N818 - it says what is so, as declines d
     """Nobody is said to have given the order, or not in words that may be kept; nothing was changed."""
 
 
+class ReasonRefused(OrderRefused):
+    """The reason says nothing, or has a number of a person in it."""
+
+
 class OrderKind(StrEnum):
     CAP_SET = "cap_set"
     OPERATOR_ADDED = "operator_added"
@@ -145,7 +149,7 @@ def require_reason(reason: str) -> None:
     try:
         _REASON.validate_python(reason)
     except ValidationError as wrong:
-        raise OrderRefused(f"The reason is refused: {wrong.errors(include_input=False)[0]['msg']}.") from None
+        raise ReasonRefused(f"The reason is refused: {wrong.errors(include_input=False)[0]['msg']}.") from None
 
 
 async def kept_orders(connection: Connection, programme_id: str) -> Sequence[KeptOrder]:

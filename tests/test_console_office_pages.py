@@ -27,7 +27,7 @@ ARGUMENTS: Final = (
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
     *("--disable-component-update", "--disable-sync"),
 )
-PAGES: Final = ("/today", "/shops", "/vouchers", "/settlement", "/inbox", "/exceptions", "/signals", "/books")
+PAGES: Final = ("/today", "/shops", "/vouchers", "/settlement", "/inbox", "/exceptions", "/signals", "/roll", "/books")
 RULES: Final = {
     "runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]},
     "rules": {"region": {"enabled": False}},  # the note that all is made up stands between header and main

@@ -10,6 +10,7 @@ from authz_service.console.drawing import HERE, STATIC
 from authz_service.console.menu import MENU
 from authz_service.console.pages.books import ACCOUNTS
 from authz_service.console.pages.families import REASONS
+from authz_service.console.pages.roll import STANDINGS
 from authz_service.console.pages.signals import EVIDENCE
 from authz_service.console.permissions import PERMITTED
 from authz_service.console.words import CATALOGUES, LANGUAGES, WORDS
@@ -32,13 +33,13 @@ ORDERS = (
     *("shops.suspend", "shops.resume", "terminals.suspend", "terminals.resume"),
     *("vouchers.approve", "vouchers.reject", "vouchers.revoke", "settlement.release", "settlement.unwait"),
     *("settlement.account", "inbox.resolve", "inbox.approve", "exceptions.resolve", "exceptions.approve"),
-    *("signals.dismiss", "signals.accuse", "signals.confirm"),
+    *("signals.dismiss", "signals.accuse", "signals.confirm", "roll.approve", "roll.withdraw"),
 )
 SAID = (
     *("shop_suspend", "shop_resume", "terminal_suspend", "terminal_resume", "voucher_approved", "voucher_rejected"),
     *("voucher_revoked", "payout_released", "purchase_freed", "account_approved", "notice_resolved"),
     *("notice_approved", "exception_resolved", "exception_approved", "finding_dismissed", "finding_accused"),
-    "finding_confirmed",
+    *("finding_confirmed", "list_approved", "list_withdrawn"),
 )
 BUILT = {
     *(f"role.{each}" for each in Role),
@@ -67,6 +68,7 @@ BUILT = {
     *(f"exceptions.kind.{each}" for each in State if each not in {State.MATCHED, State.UNDER_WAY}),
     *(f"exceptions.outcome.{each}" for each in Became),
     *(f"signals.evidence.{each}" for each in EVIDENCE),
+    *(f"roll.standing.{each}" for each in STANDINGS.values()),
     *(f"signals.subject.{each}" for each in Subject),
     *(f"signals.action.{each}" for each in Action),
     *(f"signals.standing.{each}" for each in Standing),

@@ -20,6 +20,7 @@ MENU: Final = (
     Item(word="menu.home", path="/"),
     Item(word="menu.today", path="/today"),
     Item(word="menu.families", path="/families"),
+    Item(word="menu.roll", path="/roll"),
     Item(word="menu.shops", path="/shops"),
     Item(word="menu.vouchers", path="/vouchers"),
     Item(word="menu.settlement", path="/settlement"),

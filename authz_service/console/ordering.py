@@ -15,9 +15,10 @@ from authz_service.console.permissions import PERMITTED
 from authz_service.console.visit import Visit
 from authz_service.database import Connection
 from authz_service.ledger.entries import BooksBusy
-from authz_service.orders import OrderRefused
+from authz_service.orders import OrderRefused, ReasonRefused
 from authz_service.problems import Problem
 from authz_service.reconciliation.outcomes import ExceptionRefused
+from authz_service.roll.orders import RollRefused
 from authz_service.settlement.accounts import AccountRefused
 from authz_service.settlement.instructions import PayoutRefused
 from authz_service.settlement.waits import WaitRefused
@@ -26,7 +27,7 @@ from authz_service.signals.standing import FindingRefused
 
 REFUSALS: Final = (
     *(OrderRefused, ShopRefused, InboxRefused, ExceptionRefused, PayoutRefused, WaitRefused, AccountRefused),
-    *(FindingRefused, BooksBusy, Problem),
+    *(FindingRefused, RollRefused, BooksBusy, Problem),
 )
 Deed = Callable[[Connection], Awaitable[object]]
 
@@ -76,6 +77,8 @@ async def give(visit: Visit, order: Order, deed: Deed) -> Response:
     try:
         async with visit.lent() as connection:
             await deed(connection)
+    except ReasonRefused:
+        return ask(visit, order, visit.t("order.reason_refused"))
     except REFUSALS as refusal:
         return ask(visit, order, str(refusal))
     return visit.redirect(order.back, order.said)

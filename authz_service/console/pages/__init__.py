@@ -11,6 +11,7 @@ from authz_service.console.pages import (
     home,
     inbox,
     purchases,
+    roll,
     settlement,
     shops,
     sign_in,
@@ -23,5 +24,5 @@ ROUTERS: Final = (
     *(sign_in.router, home.router, families.router, purchases.router),
     *(deeds.router, audit.router),
     *(today.router, shops.router, vouchers.router, settlement.router),
-    *(inbox.router, exceptions.router, signals.router, books.router),
+    *(inbox.router, exceptions.router, signals.router, roll.router, books.router),
 )

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from fastapi import APIRouter, Response
 
+from authz_service.console.drawing import day
 from authz_service.console.ordering import Order, ask, give, may
 from authz_service.console.visit import Here, Page, Visit
 from authz_service.database import Connection
@@ -124,10 +125,10 @@ async def _order(visit: Visit, finding_id: str, deed: str) -> Order | None:
 
 def _facts(visit: Visit, found: Finding) -> list[tuple[str, str]]:
     facts = [
-        ("signals.day", f"{found.day}"),
+        ("signals.day", day(found.day, visit)),
         ("signals.about", _about(visit, found)),
         *((f"signals.evidence.{name}", said) for name, said in _said(found.evidence)),
-        ("signals.score", f"{found.score}"),
+        ("signals.score", f"{found.score} / 100"),
         ("signals.action", visit.t(f"signals.action.{found.action}")),
         ("signals.standing", visit.t(f"signals.standing.{found.standing}")),
     ]

@@ -9,6 +9,10 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     ),
     "order.missing": ("Lengkapi semua isian. Tidak ada yang diubah.", "Fill in every field. Nothing was changed."),
     "order.refused": ("Tidak dilakukan, dan tidak ada yang diubah:", "Not done, and nothing was changed:"),
+    "order.reason_refused": (
+        "Alasan ditolak: isi alasannya, tanpa nomor kartu, NIK, atau telepon siapa pun.",
+        "The reason is refused: say why, without anybody's card, NIK or telephone number.",
+    ),
     "order.cancel": ("Batal", "Cancel"),
     "order.choose": ("Pilih", "Choose"),
     "order.more": ("Hanya sebagian yang ditampilkan.", "Only some are shown."),

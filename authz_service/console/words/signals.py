@@ -19,7 +19,7 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     "signals.seen": ("Yang terlihat", "What was seen"),
     "signals.day": ("Hari", "Day"),
     "signals.about": ("Tentang", "About"),
-    "signals.score": ("Kekuatan (dari 100)", "Strength (of 100)"),
+    "signals.score": ("Kekuatan", "Strength"),
     "signals.purchases": ("Belanja", "Purchases"),
     "signals.action": ("Akibatnya", "What follows"),
     "signals.action.flag": ("hanya dicatat", "only listed"),

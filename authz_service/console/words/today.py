@@ -33,10 +33,10 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     "today.silent": ("Warung yang diam", "Silent shops"),
     "today.silent_why": (
         (
-            "Biasanya berjualan dan sedang buka, tetapi tidak mengirim apa pun selama {hours} jam buka terakhir."
+            "Seharusnya berjualan dan sedang buka, tetapi tidak mengirim apa pun selama {hours} jam buka terakhir."
             " Hubungi warungnya."
         ),
-        "They usually sell and are open, but sent nothing for their last {hours} opening hours. Call them.",
+        "They should sell and are open, but sent nothing for their last {hours} opening hours. Call them.",
     ),
     "today.silent_more": ("Dan {number} warung lagi:", "And {number} shops more:"),
     "today.silent_since": ("Diam sejak", "Silent since"),

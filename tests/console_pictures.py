@@ -10,6 +10,7 @@ from typing import Final
 import asyncpg
 from playwright.async_api import Page
 
+from authz_service.checking import BooksWatch
 from authz_service.database import asyncpg_dsn, migrate
 from authz_service.embedded import embedded_servers
 from authz_service.enrolment.enrol import enrol
@@ -63,6 +64,10 @@ async def draw(database_url: str, redis_url: str, directory: Path) -> None:
         await page.get_by_role("button", name="English").click()
         await page.get_by_role("link", name="Audit log").click()
         await _keep(page, "audit")
+        await BooksWatch(settings=world.settings, url=database_url, clock=world.clock).check()
+        for place in ("today", "shops", "books"):
+            await page.goto(f"{world.base_url}/console/{place}")
+            await _keep(page, place, whole=place != "shops")
 
 
 async def _play(world: World) -> None:
@@ -72,6 +77,10 @@ async def _play(world: World) -> None:
         world.later(hours=1)
     await world.vouched(date(2024, 10, 1), extra_rupiah=100_000, extra_packages=1)
     await world.authorise(amount=350_000)
+    for place, (card, till) in enumerate(zip(world.tills.cards[1:], world.tills.terminals, strict=False)):
+        amount = 90_000 + 20_000 * (place % 10)
+        await world.authorise(card_number=card.card_number, amount=amount, capture=True, till=till)
+        world.later(minutes=8)
 
 
 async def _sign_in(page: Page, name: str) -> None:

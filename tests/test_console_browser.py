@@ -142,7 +142,7 @@ async def test_the_keyboard_alone_is_enough_and_one_sees_where_one_is(browser: B
     await keys.type(PASSWORD)
     await keys.press("Enter")
     await expect(page.get_by_role("heading", level=1)).to_have_text("Selamat bekerja, siti.card")
-    seen = []
+    seen: list[str] = []
     while len(seen) < A_MENU and seen[-1:] != [SEARCH]:
         await keys.press("Tab")
         seen.append(await _focused(page))

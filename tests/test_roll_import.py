@@ -7,10 +7,13 @@ import orjson
 import pytest
 
 from authz_service.database import open_office_pool
+from authz_service.keys import Keys
+from authz_service.names import name_digests
 from authz_service.orders import OrderKind
 from authz_service.roll.importing.faults import Fault
 from authz_service.roll.importing.staging import Faulty
 from authz_service.roll.orders import RollRefused
+from authz_service.settings import SANDBOX_ROOT_KEY
 from authz_service.sweeping import Sweeper
 from tests.harm import address_of
 from tests.operators import Operator, a_card_number, a_newcomer
@@ -25,7 +28,7 @@ from tests.rolls import (
     family_card,
     the_roll,
 )
-from tests.world import WITA, World
+from tests.world import PROGRAMME, WITA, World
 
 
 @pytest.fixture
@@ -110,6 +113,7 @@ async def test_each_kind_of_difference_is_shown_and_becomes_the_roll(
         "remove": 1,
     }
     assert {row["actor"] for row in changes} == {"Dinsos"}
+    await _each_is_audited_and_found(world, found.import_id, [str(newcomers[0]["NAMA"]), "NAMA YANG BENAR"])
     assert {row["last_at"] for row in changes if row["kind"] != "enter"} == {applied.effective_at}
     told = await world.database.fetch("SELECT type, data FROM event ORDER BY position DESC LIMIT 9")
     assert sorted({row["type"] for row in told}) == [
@@ -122,6 +126,21 @@ async def test_each_kind_of_difference_is_shown_and_becomes_the_roll(
     again = await desk.waiting(families, layout=WITH_AMOUNTS)
     assert (again.unchanged, again.entering, again.changing, again.merging, again.leaving) == (985, 0, 0, 0, 0)
     await world.books_balance()
+
+
+async def _each_is_audited_and_found(world: World, import_id: str, names: list[str]) -> None:
+    """Every change of the list has its entry in the audit log, and who has a new name is found by it."""
+    without = await world.database.fetchval(
+        "SELECT count(*) FROM family_change c WHERE c.detail ->> 'import_id' = $1 AND NOT EXISTS ("
+        " SELECT FROM audit_entry a WHERE a.after ->> 'change_id' = c.change_id"
+        " AND a.action = 'family_' || c.kind AND a.subject_id = c.beneficiary_id AND a.reason = c.reason)",
+        import_id,
+    )
+    assert without == 0
+    keys = Keys(SANDBOX_ROOT_KEY)
+    for name in names:
+        words = name_digests(keys, PROGRAMME, name)
+        assert await world.database.fetchval("SELECT count(*) FROM beneficiary WHERE name_words = $1", words)
 
 
 async def test_a_list_for_a_coming_day_holds_from_its_midnight_without_a_worker(

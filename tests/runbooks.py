@@ -63,7 +63,7 @@ def fault(words: list[str]) -> str | None:
             given += 1
         elif word not in options:
             return f"{command.name} has no {word}"
-        elif not options[word].is_flag and next(rest, None) is None:
+        elif not options[word].is_flag and None in [next(rest, None) for _ in range(options[word].nargs)]:
             return f"{word} wants something after it"
     least = sum(1 for each in arguments if each.required)
     most = 1_000 if any(each.nargs == -1 for each in arguments) else len(arguments)

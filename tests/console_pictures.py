@@ -17,6 +17,7 @@ from authz_service.enrolment.enrol import enrol
 from authz_service.keys import Keys
 from authz_service.people import Role
 from authz_service.settings import SANDBOX_ROOT_KEY
+from tests import office
 from tests.chromium import chromium
 from tests.console import PASSWORD, employ
 from tests.world import A_MORNING, World, running
@@ -62,6 +63,7 @@ async def draw(database_url: str, redis_url: str, directory: Path) -> None:
         await page.goto(f"{world.base_url}/console/")
         await _sign_in(page, "pemeriksa")
         await page.get_by_role("button", name="English").click()
+        await _keep(page, "home")
         await page.get_by_role("link", name="Audit log").click()
         await _keep(page, "audit")
         await BooksWatch(settings=world.settings, url=database_url, clock=world.clock).check()
@@ -76,6 +78,8 @@ async def _play(world: World) -> None:
         await world.authorise(amount=120_000 + 10_000 * number, capture=True)
         world.later(hours=1)
     await world.vouched(date(2024, 10, 1), extra_rupiah=100_000, extra_packages=1)
+    await world.change(voucher_approval_above_rupiah=50_000)
+    await office.vouch(world, extra_amount=100_000)
     await world.authorise(amount=350_000)
     for place, (card, till) in enumerate(zip(world.tills.cards[1:], world.tills.terminals, strict=False)):
         amount = 90_000 + 20_000 * (place % 10)

@@ -54,10 +54,10 @@ async def test_each_page_is_for_its_roles_and_in_both_languages(world: World, pe
                 assert "/suspend" not in seen.body, (name, page)
     seen = await people["budi"].get("/today")
     assert "Rp150.000" in seen.text
-    assert "Lebih dari nilai satu paket" in seen.text
+    assert "Di atas nilai satu paket" in seen.text
     assert 'role="img"' in seen.body
     await people["budi"].post("/language", {"language": "en", "back": "/today"})
-    assert "More than one package's value" in (await people["budi"].get("/today")).text
+    assert "More than one package" in (await people["budi"].get("/today")).text
     for page in PAGES:
         assert (await people["budi"].get(page)).status == 200
 
@@ -106,6 +106,8 @@ async def test_vouchers_are_approved_rejected_and_revoked(world: World, people: 
     await world.change(voucher_approval_above_rupiah=50_000)
     first, second = [(await office.vouch(world, extra_amount=rupiah))["id"] for rupiah in (100_000, 120_000)]
     budi = people["budi"]
+    assert "2 Voucher yang menunggu persetujuan" in " ".join((await budi.get("/")).text.split())
+    assert "menunggu persetujuan" not in (await people["siti"].get("/")).text, "not hers to see"
     seen = await budi.get("/vouchers")
     assert "Rp120.000" in seen.text
     await budi.get(f"/vouchers/{first}/approve")
@@ -124,6 +126,7 @@ async def test_vouchers_are_approved_rejected_and_revoked(world: World, people: 
         ("voucher_rejected", "budi", "dobel"),
         ("voucher_approved", "budi", "sakit, ada surat"),
     ]
+    assert "Tidak ada yang menunggu." in (await budi.get("/")).text
     await world.books_balance()
 
 

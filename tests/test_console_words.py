@@ -10,6 +10,7 @@ from authz_service.console.drawing import HERE, STATIC
 from authz_service.console.menu import MENU
 from authz_service.console.pages.books import ACCOUNTS
 from authz_service.console.pages.families import REASONS
+from authz_service.console.pages.home import WAIT
 from authz_service.console.pages.roll import STANDINGS
 from authz_service.console.pages.signals import EVIDENCE
 from authz_service.console.permissions import PERMITTED
@@ -67,6 +68,7 @@ BUILT = {
     *(f"settlement.carried_because.{each}" for each in Carried),
     *(f"exceptions.kind.{each}" for each in State if each not in {State.MATCHED, State.UNDER_WAY}),
     *(f"exceptions.outcome.{each}" for each in Became),
+    *(f"home.waits.{path.removeprefix('/')}" for path in WAIT),
     *(f"signals.evidence.{each}" for each in EVIDENCE),
     *(f"roll.standing.{each}" for each in STANDINGS.values()),
     *(f"signals.subject.{each}" for each in Subject),

@@ -47,6 +47,7 @@ _LIST: Final = (
  LIMIT $4
 """
 )
+_OPEN: Final = "SELECT count(*) FROM signal_finding WHERE programme_id = $1 AND standing = 'open'"
 _ONE: Final = "-- One of them.\n" + _COLUMNS + " WHERE f.programme_id = $1 AND f.finding_id = $2\n"
 _PURCHASES: Final = """
 -- What it is about, and what of its settlement waits or waited.
@@ -138,6 +139,12 @@ async def findings(
 ) -> list[Finding]:
     """The newest day first, on it the strongest."""
     return [_finding(row) for row in await connection.fetch(_LIST, programme_id, standing, signal, limit)]
+
+
+async def open_findings(connection: Connection, programme_id: ProgrammeId) -> int:
+    """Of which nobody has said yet what they are."""
+    count: int = await connection.fetchval(_OPEN, programme_id)
+    return count
 
 
 async def one_finding(

@@ -42,9 +42,11 @@ async def today(visit: Here, day: str = "") -> Response:
         report=report,
         chosen=chosen,
         is_today=chosen == now,
+        first=FIRST_DAY.isoformat(),
+        last=now.isoformat(),
         before=(chosen - timedelta(days=1)).isoformat() if chosen > FIRST_DAY else None,
         after=(chosen + timedelta(days=1)).isoformat() if chosen < now else None,
-        declines=[(words.reason(reason), times) for reason, times in _often(report)],
+        declines=[(visit.t(f"reason.{reason}"), times) for reason, times in _often(report)],
         groups=[
             _group(word, report.of(group), words)
             for word, group in (

@@ -6,6 +6,8 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     "menu.today": ("Hari ini", "Today"),
     "today.title": ("Gambaran hari ini", "Today's picture"),
     "today.title_of": ("Gambaran {day}", "The picture of {day}"),
+    "today.day": ("Tanggal", "Day"),
+    "today.show": ("Tampilkan", "Show"),
     "today.before": ("Hari sebelumnya", "The day before"),
     "today.after": ("Hari berikutnya", "The day after"),
     "today.net": ("Penjualan bersih", "Net sales"),

@@ -69,6 +69,9 @@ SELECT c.beneficiary_id, 'has a card of the list'
  WHERE r.programme_id = $1 AND r.import_id = $2
  ORDER BY 1, 2
 """  # noqa: S608  (an expression of ours)
+_TO_APPROVE: Final = """
+SELECT count(*) FROM roll_import WHERE programme_id = $1 AND approved_at IS NULL AND withdrawn_at IS NULL
+"""
 _APPROVE: Final = """
 UPDATE roll_import SET approved_at = $3, approved_by = $4 WHERE programme_id = $1 AND import_id = $2
 """
@@ -130,6 +133,12 @@ class KeptList:
 async def lists(connection: Connection, programme_id: str, *, limit: int) -> list[KeptList]:
     """The newest so many, the newest first."""
     return [_kept(row) for row in await connection.fetch(_LISTS, programme_id, limit)]
+
+
+async def lists_to_approve(connection: Connection, programme_id: str) -> int:
+    """That somebody else than who imported them has to look at."""
+    count: int = await connection.fetchval(_TO_APPROVE, programme_id)
+    return count
 
 
 async def kept_list(connection: Connection, programme_id: str, import_id: str) -> KeptList:

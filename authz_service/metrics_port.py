@@ -4,6 +4,7 @@ A thread of the process that was started: it alone, or the supervisor of several
 """
 
 import socket
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
@@ -48,6 +49,11 @@ class _Server(ThreadingHTTPServer):
     def __init__(self, place: tuple[str, int], handler: type[BaseHTTPRequestHandler]) -> None:
         self.address_family = socket.AF_INET6 if ":" in place[0] else socket.AF_INET
         super().__init__(place, handler)
+
+    def handle_error(self, request: object, client_address: object) -> None:  # noqa: ARG002  (the library's names)
+        """Whoever hangs up has not been answered, and that is no news; a fault of ours is told as all faults are."""
+        if not isinstance(sys.exception(), OSError):
+            log.error("metrics_not_sent", exc_info=sys.exception())
 
 
 class _Scrape(BaseHTTPRequestHandler):

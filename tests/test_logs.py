@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 
 from authz_service.vocabulary import with_luhn
-from tests.harm import Premises
+from tests.harm import Premises, silent_postgresql
 from tests.written import findings
 
 CARD, NIK = with_luhn("936000000123450"), "6472050000123456"
@@ -122,6 +122,19 @@ async def test_a_sale_that_cannot_be_decided_is_found_by_its_name_and_trace(prem
     assert b"no_4711" in server
     assert b"Failing row" not in server
     assert b"STATEMENT" not in server
+
+
+async def test_a_sale_without_an_answer_in_time_is_found_by_its_name(premises: Premises) -> None:
+    """The journal has nothing of it; a decline is in the journal, and is no line."""
+    async with premises.child() as (world, child):
+        assert (await world.authorise(card_number=with_luhn("936000000099999"))).status == 201
+        async with silent_postgresql(world):
+            headers = {"x-request-id": "till-27-4712"}
+            refused = await world.post("/v1/authorizations", world.a_purchase(), key="k", headers=headers)
+        assert (refused.status, refused["code"]) == (503, "not_decided")
+        lines = [orjson.loads(line) for line in child.log.read_bytes().splitlines()]
+    (line,) = [line for line in lines if line["event"] == "request_not_decided"]
+    assert (line["request_id"], line["code"], line["level"]) == ("till-27-4712", "not_decided", "warning")
 
 
 async def test_the_level_is_a_setting(premises: Premises) -> None:

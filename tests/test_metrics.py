@@ -3,10 +3,15 @@
 import os
 import re
 import shutil
+import socket
+import struct
 import subprocess
+import threading
 from collections.abc import Iterator
 from pathlib import Path
+from time import sleep
 from typing import Any
+from urllib.request import urlopen
 
 import pytest
 from typer.testing import CliRunner
@@ -14,6 +19,7 @@ from typer.testing import CliRunner
 from authz_service import cli, metrics
 from authz_service.api.snap import ServiceCode
 from authz_service.bank.inbox import Kept
+from authz_service.clock import monotonic_seconds
 from authz_service.desk import Alert
 from authz_service.events.schedule import Outcome
 from authz_service.exposition import exposition, tell
@@ -166,6 +172,26 @@ async def test_tills_do_not_see_the_metrics(world: World) -> None:
             assert response.status == status
     async with world.http.post(world.metrics_url) as response:
         assert response.status == 501
+
+
+def test_who_hangs_up_at_the_metrics_port_is_no_news(capfd: pytest.CaptureFixture[str]) -> None:
+    """The log has one JSON object a line, and the port goes on."""
+    with metrics_served("127.0.0.1", 0) as url:
+        port = int(re.findall(r":(\d+)/", url)[0])
+        for sent in (b"GET /metrics HTTP/1.1\r\n\r\n", b"GET /metr", b"\x16\x03\x01\r\n"):
+            for _ in range(5):
+                with socket.create_connection(("127.0.0.1", port)) as connection:
+                    connection.sendall(sent)
+                    # Closed by a reset, as a scraper does that was killed.
+                    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        # It has seen them all once their threads have ended.
+        until = monotonic_seconds() + 10
+        while any("process_request_thread" in each.name for each in threading.enumerate()):
+            assert monotonic_seconds() < until
+            sleep(0.01)
+        with urlopen(url) as response:
+            assert response.status == 200
+    assert capfd.readouterr() == ("", "")
 
 
 async def test_the_stages_of_a_sale_are_measured_once_a_batch(world: World) -> None:

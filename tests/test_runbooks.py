@@ -58,6 +58,15 @@ def test_what_pages_look_for_in_the_log_is_logged() -> None:
     assert {event for event in looked_for if f'"{event}' not in program} == set()
 
 
+def test_whatever_is_logged_of_a_till_that_got_an_error_is_looked_for() -> None:
+    page = runbooks.pages()["AuthzErrorsBurnFast"]
+    service = Path(authz_service.__file__).parent
+    program = "".join((service / each).read_text(encoding="utf-8") for each in ("api/pos.py", "lanes.py"))
+    logged = set(re.findall(r'log\.(?:warning|error|exception)\("(\w+)"', program))
+    assert len(logged) > 4
+    assert {event for event in logged if not event.startswith(tuple(runbooks.looked_for_in_the_log(page)))} == set()
+
+
 def test_what_pages_ask_of_the_service_is_answered() -> None:
     """Its addresses on the machine itself."""
     known = set(create_app()._framework.openapi()["paths"])  # type: ignore[attr-defined]

@@ -39,6 +39,7 @@ from authz_service.problems import (
     NoSuchAddress,
     NotDecided,
     NotFound,
+    OutcomeUnknown,
     Problem,
     QueryInvalid,
     Unauthenticated,
@@ -97,6 +98,9 @@ class PosDoor:
         try:
             name, answer, headers = await self._route(arrived, receive)
         except Problem as problem:
+            if isinstance(problem, NotDecided | OutcomeUnknown):
+                # The journal may know nothing of it; whoever asks by its name finds it here.
+                log.warning("request_not_decided", **arrived.names.said, code=problem.code)
             name, (answer, headers) = _name_of(arrived), problem_answer(problem, arrived.request_id)
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as fault:
             log.warning("read_failed", **arrived.names.said, error=type(fault).__name__)

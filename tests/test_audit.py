@@ -1,6 +1,8 @@
 """The audit log: nothing of it is ever changed, and every order and every change of a family is in it."""
 
 import os
+from datetime import timedelta
+from typing import Any
 
 import asyncpg
 import pytest
@@ -23,10 +25,11 @@ async def _card_of(world: World) -> CardId:
 
 async def test_a_change_of_a_family_is_in_the_log_with_before_and_after_and_from_which_seat(world: World) -> None:
     card_id = await _card_of(world)
-    here = {"programme_id": PROGRAMME, "order": ORDER, "now": world.now, "chance": os.urandom}
+    here: dict[str, Any] = {"programme_id": PROGRAMME, "order": ORDER, "now": world.now, "chance": os.urandom}
     with seated(Seat(role="card_desk", request_id="req_1")):
-        await set_card_status(world.database, card_id=card_id, status=CardStatus.BLOCKED, **here)  # type: ignore[arg-type]
-    await suspend(world.database, beneficiary_id=BeneficiaryId(world.card.beneficiary_id), **here)  # type: ignore[arg-type]
+        await set_card_status(world.database, card_id=card_id, status=CardStatus.BLOCKED, **here)
+    here["now"] = world.now + timedelta(seconds=1)
+    await suspend(world.database, beneficiary_id=BeneficiaryId(world.card.beneficiary_id), **here)
     newest, older = await entries(world.database, PROGRAMME, limit=10)
     assert (older.actor, older.role, older.request_id) == ("meja kartu", "card_desk", "req_1")
     assert older.subject == Subject(kind="family", id=world.card.beneficiary_id)

@@ -86,7 +86,9 @@ STAGE_IDEMPOTENCY, STAGE_WAITING, STAGE_LOCK, STAGE_FACTS, STAGE_RULES, STAGE_RE
     _STAGE.labels(stage) for stage in STAGES
 )
 BATCH_SIZE = histogram(
-    "authz_batch_requests", "Requests decided together.", buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
+    "authz_batch_requests",
+    "Requests taken to be decided together. One that waits for its card or family is taken, and counted, again.",
+    buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256, 512),
 )
 REPLAYS = counter("authz_replays_total", "Requests that got the answer they had got before.")
 DECIDED_AGAIN = counter("authz_decided_again_total", "Requests whose facts had changed before they were recorded.")

@@ -155,9 +155,12 @@ class WaitingRoom:
             await woken
 
     def done(self, batch: Batch, seconds: float) -> None:
-        """The batch's cards are free again; what it took says how long others will wait."""
+        """The batch's cards are free again; what it took says how long others will wait. Longer than a deadline is no
+        pace but a database that stood still, and says nothing of the next batch: counted whole, its minutes would turn
+        tills away long after it is back."""
         self._busy_cards -= batch.cards
-        self._seconds_a_batch += _SMOOTHING * (seconds - self._seconds_a_batch)
+        took = min(seconds, self._settings.deadline_seconds)
+        self._seconds_a_batch += _SMOOTHING * (took - self._seconds_a_batch)
         if self._waiting:
             self._wake_one()
 

@@ -80,6 +80,15 @@ async def test_who_would_wait_too_long_is_turned_away_and_told_when_to_come_agai
     }
 
 
+async def test_a_database_that_stood_still_for_minutes_turns_nobody_away_once_it_is_back() -> None:
+    """Both lanes had a batch that took three minutes; before it a batch took 5 ms."""
+    room = WaitingRoom(SETTINGS)
+    served(room, 30, seconds=0.005)
+    for _ in range(SETTINGS.lanes):
+        room.done(Batch(programme_id=PROGRAMME, asked=[], cards=frozenset()), 180.0)
+    assert await let_in(room, 2 * SETTINGS.batch_limit) == (2 * SETTINGS.batch_limit, [])
+
+
 async def test_of_many_programmes_each_needs_a_batch_of_its_own() -> None:
     """Four batches of 0,3 s by two lanes are 0,6 s; a fifth programme would wait for longer than it may."""
     room = WaitingRoom(SETTINGS)

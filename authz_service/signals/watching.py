@@ -134,7 +134,8 @@ class Watcher:
         watch, zone = await watch_of(connection, programme_id), await zone_of(connection, programme_id)
         now = self.clock.at(await connection.fetchval("SELECT clock_timestamp()"))
         for on in nights_due(now, zone, watch, self.settings.signal_nights_at_most):
-            await compute_day(connection, self.settings, programme_id, on, clock=self.clock, chance=self.chance)
+            kept = await compute_day(connection, self.settings, programme_id, on, clock=self.clock, chance=self.chance)
+            _say(programme_id, on, kept)
             await sweep_marks(connection, programme_id, now)
 
     async def _cut_off(self, connection: Connection, programme_id: ProgrammeId) -> None:
@@ -151,10 +152,11 @@ class Watcher:
 
     async def _computed(
         self, connection: Connection, programme_id: ProgrammeId, scope: Scope, setting: Setting
-    ) -> Kept:
-        return await _computed(
+    ) -> None:
+        kept = await _computed(
             connection, self.settings, programme_id, scope, setting, clock=self.clock, chance=self.chance
         )
+        _say(programme_id, scope.on, kept)
 
 
 def nights_due(now: datetime, zone: ZoneInfo, watch: Watch, most: int) -> list[date]:
@@ -199,17 +201,20 @@ async def _computed(
     day = await read_day(connection, settings, programme_id, scope, setting.rules)
     found = found_on(day, setting.rules, scope.signals)
     how = {"setting": setting, "clock": clock, "chance": chance}
-    kept = await keep(connection, settings, programme_id, scope.on, found, **how)  # type: ignore[arg-type]
+    return await keep(connection, settings, programme_id, scope.on, found, **how)  # type: ignore[arg-type]
+
+
+def _say(programme_id: ProgrammeId, on: date, kept: Kept) -> None:
+    """The service's log has what it found by itself; a command says it to who typed it."""
     if kept.findings:
         log.info(
             "signals_found",
             programme=programme_id,
-            day=scope.on.isoformat(),
+            day=on.isoformat(),
             findings=len(kept.findings),
             held=len(kept.held),
             declined_for=len(kept.declines),
         )
-    return kept
 
 
 @asynccontextmanager

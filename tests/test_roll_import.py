@@ -349,3 +349,17 @@ async def test_the_service_finishes_what_an_applied_list_has_left(
     finished = await world.database.fetchval("SELECT finished_at FROM roll_import")
     assert finished is not None
     await world.books_balance()
+
+
+@pytest.mark.parametrize("what", ["a pipe", "a device", "a directory"])
+async def test_what_is_no_file_is_refused_and_not_waited_for(desk: RollDesk, tmp_path: Path, what: str) -> None:
+    path = tmp_path / "list.csv"
+    match what:
+        case "a pipe":
+            os.mkfifo(path)
+        case "a device":
+            path.symlink_to("/dev/zero")
+        case _:
+            path.mkdir()
+    with pytest.raises(RollRefused, match=r"list\.csv is no file"):
+        await desk.imported(path)

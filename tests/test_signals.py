@@ -173,6 +173,8 @@ async def test_two_people_confirm_and_what_is_held_stays_held(world: World, watc
     assert await confirm(*where, reason="kartu dikumpulkan", **how(world, "dinsos")) is Standing.OPEN
     with pytest.raises(FindingRefused, match="somebody else"):
         await confirm(*where, reason="kartu dikumpulkan", **how(world, " dinsos "))
+    with pytest.raises(FindingRefused, match="somebody else"):
+        await confirm(*where, reason="kartu dikumpulkan", **how(world, "DINSOS"))
     assert await confirm(*where, reason="sudah diperiksa", **how(world)) is Standing.CONFIRMED
     assert len(await waiting(world)) == 14
     with pytest.raises(FindingRefused, match="confirmed already"):

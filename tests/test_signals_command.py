@@ -58,6 +58,8 @@ async def test_what_was_found_is_listed_shown_judged_and_its_signal_set(world: W
     assert "is dismissed; 14 purchases released" in typed(world, "dismiss", cards, "--reason", "kader mengantar")
     refused = typed(world, "set", "many_cards", "--action", "decline", "--reason", "uji coba", code=1)
     assert "nobody has looked how many" in refused
+    empty = typed(world, "backtest", "--signal", "many_cards", "--from", "2023-01-01", "--to", "2023-01-31", code=1)
+    assert "no history of these days: it goes from 2024-10-01 to 2024-10-0" in empty
     tried = typed(world, "backtest", "--signal", "many_cards", "--from", "2024-10-01", "--to", "2024-10-07")
     assert "1 finding (1 strong enough alone) about 14 purchases of 14 families at 1 shop, Rp4.200.000" in tried
     done = typed(world, "set", "many_cards", "--action", "decline", "--reason", "uji coba")
@@ -70,6 +72,8 @@ async def test_what_was_found_is_listed_shown_judged_and_its_signal_set(world: W
     assert "held from score 75 on; nights are computed at 03:00" in typed(world, "rules")
     for wrong in (["--set", "stars=3"], ["--set", "at_least=few"], ["--set", "at_least=0"]):
         typed(world, "set", "many_cards", *wrong, "--reason", "uji coba", code=1)
+    for unheard in (["--off"], ["many_cards", "--hold-score", "60"], ["many_cards"], []):
+        typed(world, "set", *unheard, "--reason", "uji coba", code=1)
     orders = await world.database.fetch("SELECT actor, detail FROM office_order WHERE kind = 'signal_set'")
     assert {row["actor"] for row in orders} == {"Inspektorat"}
     assert any(json.loads(row["detail"]).get("action") == "decline" for row in orders)

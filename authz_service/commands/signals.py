@@ -137,7 +137,15 @@ def set_command(
 ) -> None:
     """Sets a signal of a programme from now on: on or off, what follows, thresholds."""
 
+    of_all, of_one = (hold_score, nightly_at), (enabled, action, set_to)
+
     async def work(connection: Office, settings: Settings, chosen: ProgrammeId) -> None:
+        if signal is None and any(each is not None for each in of_one):
+            raise RuleRefused("Name the signal: --on, --off, --action and --set are of one.")
+        if signal is not None and any(each is not None for each in of_all):
+            raise RuleRefused("Name no signal: --hold-score and --nightly-at are of all together.")
+        if all(each is None for each in (*of_all, *of_one)):
+            raise RuleRefused("Say what is to be set.")
         if signal is None:
             at = nightly_at.time() if nightly_at is not None else None
             how = {"hold_score": hold_score, "nightly_at": at, "reason": reason, "actor": actor} | _how(settings)

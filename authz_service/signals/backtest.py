@@ -21,7 +21,7 @@ from authz_service.signals.facts import Day, Decided, Found
 from authz_service.signals.judging import SIGNALS, TILLS_KNOW
 from authz_service.signals.kinds import Signal
 from authz_service.signals.reading import Scope, read_day, zone_of
-from authz_service.signals.rules import Watch, watch_of
+from authz_service.signals.rules import RuleRefused, Watch, watch_of
 from authz_service.signals.thresholds import Rule, Thresholds, default_rules
 from authz_service.vocabulary import CHANCE_BYTES, Chance, ProgrammeId, new_id
 
@@ -35,6 +35,7 @@ _JUDGED: Final = """
 SELECT standing, count(*)::int FROM signal_finding
  WHERE programme_id = $1 AND signal = $2 AND day BETWEEN $3 AND $4 AND standing <> 'open' GROUP BY standing
 """
+_STARTS: Final = "SELECT starts_at FROM programme WHERE programme_id = $1"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -101,8 +102,15 @@ async def backtest(
     clock: Clock,
     chance: Chance,
 ) -> Backtest:
-    """Run over every day of the stored history from `from_on` to `to_on`, and kept with who ran it."""
+    """Run over every day of the stored history from `from_on` to `to_on`, and kept with who ran it.
+
+    RuleRefused where the programme has none of these days: a decline would rest on nothing.
+    """
     watch, zone = await watch_of(connection, programme_id), await zone_of(connection, programme_id)
+    first = (await connection.fetchval(_STARTS, programme_id)).astimezone(zone).date()
+    today = clock.at(await connection.fetchval("SELECT clock_timestamp()")).astimezone(zone).date()
+    if to_on < first or from_on > today:
+        raise RuleRefused(f"There is no history of these days: it goes from {first} to {today}.")
     rules = default_rules() | {signal: Rule(signal=signal, thresholds=thresholds)}
     figures, marks = Figures(), list[_Marked]()
     for on in days_of(from_on, to_on):

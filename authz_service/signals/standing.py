@@ -215,7 +215,7 @@ async def confirm(
     require_reason(reason)
     async with alone_with(connection, settings, programme_id):
         accused_by = await _require_open(connection, programme_id, finding_id)
-        if accused_by == actor.strip():
+        if accused_by is not None and accused_by.strip().casefold() == actor.strip().casefold():
             raise FindingRefused(f"{actor.strip()} has said so already; somebody else has to confirm it.")
         now = clock.at(await connection.fetchval("SELECT clock_timestamp()"))
         if accused_by is None:

@@ -6,7 +6,7 @@ All in one transaction that locks nothing: where a row is wrong, nothing of the 
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from hashlib import sha256
+from hashlib import file_digest
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final
@@ -199,9 +199,13 @@ class _NothingStays(Exception):  # noqa: N818
 
 def _digest_of(path: Path, settings: Settings) -> bytes:
     try:
+        # A pipe would be waited for, and a device has no end.
+        if path.exists() and not path.is_file():
+            raise RollRefused(f"{path.name} is no file.")
         if path.stat().st_size > settings.roll_file_limit_bytes:
             raise RollRefused(f"{path.name} is larger than {settings.roll_file_limit_bytes} bytes.")
-        return sha256(path.read_bytes()).digest()
+        with path.open("rb") as file:
+            return file_digest(file, "sha256").digest()
     except OSError as unread:
         raise RollRefused(f"{path.name} cannot be read: {type(unread).__name__}.") from None
 

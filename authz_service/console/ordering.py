@@ -60,14 +60,18 @@ class Order:
     kind: Literal["plain", "danger"] = "plain"
 
 
-def ask(visit: Visit, order: Order, refusal: str | None = None) -> Response:
-    """The page before the deed."""
+def ask(visit: Visit, order: Order | None, refusal: str | None = None) -> Response:
+    """The page before the deed; where there is nothing to order, there is no such page."""
+    if order is None:
+        return visit.refused(HTTPStatus.NOT_FOUND, "refused.address")
     status = HTTPStatus.OK if refusal is None else HTTPStatus.CONFLICT
     return visit.page("order.html", status, order=order, refusal=refusal, form=visit.form)
 
 
-async def give(visit: Visit, order: Order, deed: Deed) -> Response:
+async def give(visit: Visit, order: Order | None, deed: Deed) -> Response:
     """It is done, and the next page says so; or it is not, and this one says why."""
+    if order is None:
+        return ask(visit, order)
     missing = [asked for asked in order.asked if not visit.form.get(asked.name)]
     chosen = [asked for asked in order.asked if asked.choices]
     if missing:

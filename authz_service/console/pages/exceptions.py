@@ -1,6 +1,5 @@
 """Where bank and books disagree: one person says what becomes of it, another one approves."""
 
-from http import HTTPStatus
 from typing import Final
 
 from fastapi import APIRouter, Response
@@ -33,15 +32,12 @@ async def exceptions(visit: Here) -> Response:
 
 @router.get("/exceptions/{exception_id}/{deed}")
 async def ask_exception(visit: Here, exception_id: str, deed: str) -> Response:
-    order = await _order(visit, exception_id, deed)
-    return visit.refused(HTTPStatus.NOT_FOUND, "refused.address") if order is None else ask(visit, order)
+    return ask(visit, await _order(visit, exception_id, deed))
 
 
 @router.post("/exceptions/{exception_id}/{deed}")
 async def order_exception(visit: Here, exception_id: str, deed: str) -> Response:
     order = await _order(visit, exception_id, deed)
-    if order is None:
-        return visit.refused(HTTPStatus.NOT_FOUND, "refused.address")
 
     async def done(connection: Connection) -> None:
         actor, now, chance = visit.person.sign_in, visit.now, visit.desk.chance

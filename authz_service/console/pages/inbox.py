@@ -1,6 +1,5 @@
 """What the bank told and the books cannot follow: one person says what becomes of it, another one approves."""
 
-from http import HTTPStatus
 from typing import Final
 
 from fastapi import APIRouter, Response
@@ -33,15 +32,12 @@ async def inbox(visit: Here) -> Response:
 
 @router.get("/inbox/{notice_id}/{deed}")
 async def ask_notice(visit: Here, notice_id: str, deed: str) -> Response:
-    order = await _order(visit, notice_id, deed)
-    return visit.refused(HTTPStatus.NOT_FOUND, "refused.address") if order is None else ask(visit, order)
+    return ask(visit, await _order(visit, notice_id, deed))
 
 
 @router.post("/inbox/{notice_id}/{deed}")
 async def order_notice(visit: Here, notice_id: str, deed: str) -> Response:
     order = await _order(visit, notice_id, deed)
-    if order is None:
-        return visit.refused(HTTPStatus.NOT_FOUND, "refused.address")
 
     async def done(connection: Connection) -> None:
         actor, now, chance = visit.person.sign_in, visit.now, visit.desk.chance

@@ -1,6 +1,5 @@
 """Lists of families that were imported: what each would change, and the second pair of eyes. Files come by command."""
 
-from http import HTTPStatus
 from typing import Any, Final
 
 from fastapi import APIRouter, Response
@@ -40,15 +39,12 @@ async def listed(visit: Here) -> Response:
 
 @router.get("/roll/{import_id}/{deed}")
 async def ask_list(visit: Here, import_id: str, deed: str) -> Response:
-    order = await _order(visit, import_id, deed)
-    return visit.refused(HTTPStatus.NOT_FOUND, "refused.address") if order is None else ask(visit, order)
+    return ask(visit, await _order(visit, import_id, deed))
 
 
 @router.post("/roll/{import_id}/{deed}")
 async def order_list(visit: Here, import_id: str, deed: str) -> Response:
     order = await _order(visit, import_id, deed)
-    if order is None:
-        return visit.refused(HTTPStatus.NOT_FOUND, "refused.address")
 
     async def done(connection: Connection) -> None:
         how: Any = {"actor": visit.person.sign_in, "now": visit.now, "chance": visit.desk.chance}

@@ -68,15 +68,12 @@ async def batch(visit: Here, batch_id: str) -> Response:
 
 @router.get("/settlement/payouts/{instruction_id}/release")
 async def ask_release(visit: Here, instruction_id: str) -> Response:
-    order = await _release(visit, instruction_id)
-    return visit.refused(HTTPStatus.NOT_FOUND, "refused.address") if order is None else ask(visit, order)
+    return ask(visit, await _release(visit, instruction_id))
 
 
 @router.post("/settlement/payouts/{instruction_id}/release")
 async def order_release(visit: Here, instruction_id: str) -> Response:
     order = await _release(visit, instruction_id)
-    if order is None:
-        return visit.refused(HTTPStatus.NOT_FOUND, "refused.address")
 
     async def done(connection: Connection) -> None:
         what = (connection, visit.desk.settings, visit.programme_id, PayoutEvent.RELEASED, [instruction_id])
@@ -87,15 +84,12 @@ async def order_release(visit: Here, instruction_id: str) -> Response:
 
 @router.get("/settlement/purchases/{authorisation_id}/unwait")
 async def ask_unwait(visit: Here, authorisation_id: str) -> Response:
-    order = await _unwait(visit, authorisation_id)
-    return visit.refused(HTTPStatus.NOT_FOUND, "refused.address") if order is None else ask(visit, order)
+    return ask(visit, await _unwait(visit, authorisation_id))
 
 
 @router.post("/settlement/purchases/{authorisation_id}/unwait")
 async def order_unwait(visit: Here, authorisation_id: str) -> Response:
     order = await _unwait(visit, authorisation_id)
-    if order is None:
-        return visit.refused(HTTPStatus.NOT_FOUND, "refused.address")
 
     async def done(connection: Connection) -> None:
         what = (connection, visit.desk.settings, visit.programme_id, authorisation_id)
@@ -106,15 +100,12 @@ async def order_unwait(visit: Here, authorisation_id: str) -> Response:
 
 @router.get("/settlement/accounts/{account_ref}/approve")
 async def ask_account(visit: Here, account_ref: str) -> Response:
-    order = await _account(visit, account_ref)
-    return visit.refused(HTTPStatus.NOT_FOUND, "refused.address") if order is None else ask(visit, order)
+    return ask(visit, await _account(visit, account_ref))
 
 
 @router.post("/settlement/accounts/{account_ref}/approve")
 async def order_account(visit: Here, account_ref: str) -> Response:
     order = await _account(visit, account_ref)
-    if order is None:
-        return visit.refused(HTTPStatus.NOT_FOUND, "refused.address")
 
     async def done(connection: Connection) -> None:
         what = (connection, visit.desk.settings, visit.programme_id, account_ref)

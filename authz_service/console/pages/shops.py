@@ -1,7 +1,6 @@
 """Shops and their terminals: who may sell, and the orders that change it from the next purchase on."""
 
 from collections import defaultdict
-from http import HTTPStatus
 from typing import Final
 
 from fastapi import APIRouter, Response
@@ -10,7 +9,7 @@ from authz_service.console.ordering import Order, ask, give, may
 from authz_service.console.visit import Here, Page, Visit
 from authz_service.database import Connection
 from authz_service.reports.silence import silent_shops
-from authz_service.shops import KnownShop, KnownTerminal, set_shop_status, set_terminal_status, shops, terminals
+from authz_service.shops import KnownTerminal, set_shop_status, set_terminal_status, shops, terminals
 from authz_service.vocabulary import MerchantStatus, TerminalStatus
 
 router: Final = APIRouter(route_class=Page)
@@ -42,19 +41,12 @@ async def listed(visit: Here, q: str = "") -> Response:
 
 @router.get("/shops/{merchant_id}/{deed}")
 async def ask_shop(visit: Here, merchant_id: str, deed: str) -> Response:
-    async with visit.lent() as connection:
-        shop = await _shop(connection, visit, merchant_id)
-    if shop is None or deed not in _SHOP_DEEDS:
-        return visit.refused(HTTPStatus.NOT_FOUND, "refused.address")
-    return ask(visit, _shop_order(shop, deed))
+    return ask(visit, await _shop_order(visit, merchant_id, deed))
 
 
 @router.post("/shops/{merchant_id}/{deed}")
 async def order_shop(visit: Here, merchant_id: str, deed: str) -> Response:
-    async with visit.lent() as connection:
-        shop = await _shop(connection, visit, merchant_id)
-    if shop is None or deed not in _SHOP_DEEDS:
-        return visit.refused(HTTPStatus.NOT_FOUND, "refused.address")
+    order = await _shop_order(visit, merchant_id, deed)
 
     async def done(connection: Connection) -> None:
         await set_shop_status(
@@ -68,24 +60,17 @@ async def order_shop(visit: Here, merchant_id: str, deed: str) -> Response:
             chance=visit.desk.chance,
         )
 
-    return await give(visit, _shop_order(shop, deed), done)
+    return await give(visit, order, done)
 
 
 @router.get("/terminals/{terminal_id}/{deed}")
 async def ask_terminal(visit: Here, terminal_id: str, deed: str) -> Response:
-    async with visit.lent() as connection:
-        till = await _till(connection, visit, terminal_id)
-    if till is None or deed not in _TERMINAL_DEEDS:
-        return visit.refused(HTTPStatus.NOT_FOUND, "refused.address")
-    return ask(visit, _terminal_order(visit, till, deed))
+    return ask(visit, await _terminal_order(visit, terminal_id, deed))
 
 
 @router.post("/terminals/{terminal_id}/{deed}")
 async def order_terminal(visit: Here, terminal_id: str, deed: str) -> Response:
-    async with visit.lent() as connection:
-        till = await _till(connection, visit, terminal_id)
-    if till is None or deed not in _TERMINAL_DEEDS:
-        return visit.refused(HTTPStatus.NOT_FOUND, "refused.address")
+    order = await _terminal_order(visit, terminal_id, deed)
 
     async def done(connection: Connection) -> None:
         await set_terminal_status(
@@ -99,10 +84,15 @@ async def order_terminal(visit: Here, terminal_id: str, deed: str) -> Response:
             chance=visit.desk.chance,
         )
 
-    return await give(visit, _terminal_order(visit, till, deed), done)
+    return await give(visit, order, done)
 
 
-def _shop_order(shop: KnownShop, deed: str) -> Order:
+async def _shop_order(visit: Visit, merchant_id: str, deed: str) -> Order | None:
+    async with visit.lent() as connection:
+        known = await shops(connection, visit.programme_id)
+    shop = next((each for each in known if each.merchant_id == merchant_id), None)
+    if shop is None or deed not in _SHOP_DEEDS:
+        return None
     return Order(
         word=f"shops.{deed}",
         back="/shops",
@@ -112,7 +102,12 @@ def _shop_order(shop: KnownShop, deed: str) -> Order:
     )
 
 
-def _terminal_order(visit: Visit, till: KnownTerminal, deed: str) -> Order:
+async def _terminal_order(visit: Visit, terminal_id: str, deed: str) -> Order | None:
+    async with visit.lent() as connection:
+        known = await terminals(connection, visit.programme_id)
+    till = next((each for each in known if each.terminal_id == terminal_id), None)
+    if till is None or deed not in _TERMINAL_DEEDS:
+        return None
     shop = visit.programme.shops.get(till.merchant_id)  # type: ignore[call-overload]
     return Order(
         word=f"terminals.{deed}",
@@ -121,12 +116,3 @@ def _terminal_order(visit: Visit, till: KnownTerminal, deed: str) -> Order:
         facts=(("shops.shop", shop.name if shop else till.merchant_id), ("shops.terminal", till.terminal_id)),
         kind="danger" if deed == "suspend" else "plain",
     )
-
-
-async def _shop(connection: Connection, visit: Visit, merchant_id: str) -> KnownShop | None:
-    return next((each for each in await shops(connection, visit.programme_id) if each.merchant_id == merchant_id), None)
-
-
-async def _till(connection: Connection, visit: Visit, terminal_id: str) -> KnownTerminal | None:
-    found = await terminals(connection, visit.programme_id)
-    return next((each for each in found if each.terminal_id == terminal_id), None)

@@ -85,15 +85,12 @@ async def finding(visit: Here, finding_id: str) -> Response:
 
 @router.get("/signals/{finding_id}/{deed}")
 async def ask_finding(visit: Here, finding_id: str, deed: str) -> Response:
-    order = await _order(visit, finding_id, deed)
-    return visit.refused(HTTPStatus.NOT_FOUND, "refused.address") if order is None else ask(visit, order)
+    return ask(visit, await _order(visit, finding_id, deed))
 
 
 @router.post("/signals/{finding_id}/{deed}")
 async def order_finding(visit: Here, finding_id: str, deed: str) -> Response:
     order = await _order(visit, finding_id, deed)
-    if order is None:
-        return visit.refused(HTTPStatus.NOT_FOUND, "refused.address")
 
     async def done(connection: Connection) -> None:
         how: Any = {"clock": visit.desk.clock, "chance": visit.desk.chance}

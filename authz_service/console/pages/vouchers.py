@@ -2,7 +2,6 @@
 
 from collections.abc import Awaitable, Callable
 from datetime import datetime
-from http import HTTPStatus
 from typing import Final
 
 from fastapi import APIRouter, Response
@@ -56,18 +55,15 @@ async def listed(visit: Here) -> Response:
 
 @router.get("/vouchers/{voucher_id}/{deed}")
 async def ask_voucher(visit: Here, voucher_id: str, deed: str) -> Response:
-    order = await _order(visit, voucher_id, deed)
-    return visit.refused(HTTPStatus.NOT_FOUND, "refused.address") if order is None else ask(visit, order)
+    return ask(visit, await _order(visit, voucher_id, deed))
 
 
 @router.post("/vouchers/{voucher_id}/{deed}")
 async def order_voucher(visit: Here, voucher_id: str, deed: str) -> Response:
     order = await _order(visit, voucher_id, deed)
-    if order is None:
-        return visit.refused(HTTPStatus.NOT_FOUND, "refused.address")
-    act, action = _DEEDS[deed]
 
     async def done(connection: Connection) -> None:
+        act, action = _DEEDS[deed]
         require_reason(visit.form["reason"])
         async with connection.transaction():
             at = await act(connection, visit, voucher_id)

@@ -46,7 +46,6 @@ from authz_service.database import (
 )
 from authz_service.events.dispatcher import Dispatcher
 from authz_service.exposition import METRICS_VARIABLE
-from authz_service.health import Pulse
 from authz_service.idempotency import Hint
 from authz_service.keys import Keys
 from authz_service.lanes import Lane
@@ -57,11 +56,12 @@ from authz_service.registry import Registry
 from authz_service.sealing import Sealer
 from authz_service.settings import Settings, settings_from_environment
 from authz_service.settlement.scheduler import Scheduler
-from authz_service.signals.watching import Watcher as SignalWatcher
+from authz_service.signals.watching import SignalWatcher
 from authz_service.sweeping import Sweeper
 from authz_service.tracing import new_request_id
 from authz_service.waiting import WaitingRoom
-from authz_service.watching import Watcher
+from authz_service.watching.pulse import Pulse
+from authz_service.watching.watcher import Watcher
 
 log = structlog.get_logger()
 _EPOCH = """

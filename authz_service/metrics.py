@@ -1,7 +1,7 @@
 """Everything that operators can watch, in Prometheus' words: each metric once, with the bound of its labels.
 
 A counter, a histogram and a gauge of a process are Prometheus' own, and are added up over the workers. What is so of a
-programme is `Watched`: one process at a time looks (`watching.py`), and what it found is told whole or not at all, so
+programme is `Watched`: one process at a time looks (`watching/`), and what it found is told whole or not at all, so
 that nothing outlives its programme. `docs/metrics.md` is drawn from here; `exposition.py` writes what is scraped.
 """
 

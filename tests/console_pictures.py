@@ -10,13 +10,13 @@ from typing import Final
 import asyncpg
 from playwright.async_api import Page
 
-from authz_service.checking import BooksWatch
 from authz_service.database import asyncpg_dsn, migrate
 from authz_service.embedded import embedded_servers
 from authz_service.enrolment.enrol import enrol
 from authz_service.keys import Keys
 from authz_service.people import Role
 from authz_service.settings import SANDBOX_ROOT_KEY
+from authz_service.watching.books import BooksWatch
 from tests import office
 from tests.chromium import chromium
 from tests.console import PASSWORD, employ

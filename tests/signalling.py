@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from authz_service.database import OfficePool, open_office_pool
 from authz_service.signals.facts import BasketLine, Day, Decided, PriceSeen, ShopThen
 from authz_service.signals.keeping import Kept
-from authz_service.signals.watching import Watcher, compute_day
+from authz_service.signals.watching import SignalWatcher, compute_day
 from authz_service.vocabulary import ProgrammeId
 from tests.world import PROGRAMME, WITA, World
 
@@ -84,11 +84,11 @@ def prices(product: str, unit: str, *rupiah: int) -> tuple[PriceSeen, ...]:
     )
 
 
-async def watcher_of(world: World) -> tuple[Watcher, OfficePool]:
+async def watcher_of(world: World) -> tuple[SignalWatcher, OfficePool]:
     """As the service has one; the pool is the caller's to close."""
     assert world.settings.database_url is not None
     pool = await open_office_pool(world.settings, world.settings.database_url.get_secret_value())
-    return Watcher(settings=world.settings, pool=pool, clock=world.clock, chance=os.urandom), pool
+    return SignalWatcher(settings=world.settings, pool=pool, clock=world.clock, chance=os.urandom), pool
 
 
 async def night_of(world: World, on: date) -> Kept:

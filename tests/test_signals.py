@@ -16,7 +16,7 @@ from authz_service.signals.kinds import Action, Signal
 from authz_service.signals.rules import RuleRefused, set_rule
 from authz_service.signals.standing import FindingRefused, Standing, confirm, dismiss, findings, one_finding
 from authz_service.signals.thresholds import thresholds_of
-from authz_service.signals.watching import Watcher, alone_at
+from authz_service.signals.watching import SignalWatcher, alone_at
 from tests.settling import batch_closed, batches
 from tests.signalling import SAMARINDA, night_of, watcher_of
 from tests.world import A_MORNING, PROGRAMME, Reply, World
@@ -25,7 +25,7 @@ TODAY = A_MORNING.date()
 
 
 @pytest.fixture
-async def watcher(world: World) -> AsyncIterator[Watcher]:
+async def watcher(world: World) -> AsyncIterator[SignalWatcher]:
     made, pool = await watcher_of(world)
     yield made
     await pool.close()
@@ -61,7 +61,7 @@ async def tried(world: World, signal: Signal, **thresholds: int) -> Any:
 
 
 async def test_collected_cards_are_found_within_a_round_and_their_settlement_waits(
-    world: World, watcher: Watcher
+    world: World, watcher: SignalWatcher
 ) -> None:
     await watcher.watch()
     sold = await collected(world, 14)
@@ -85,7 +85,7 @@ async def test_collected_cards_are_found_within_a_round_and_their_settlement_wai
     await world.books_balance()
 
 
-async def test_a_round_or_a_night_that_is_repeated_changes_nothing(world: World, watcher: Watcher) -> None:
+async def test_a_round_or_a_night_that_is_repeated_changes_nothing(world: World, watcher: SignalWatcher) -> None:
     await watcher.watch()
     await collected(world, 14)
     await watcher.watch()
@@ -107,7 +107,7 @@ async def test_a_round_or_a_night_that_is_repeated_changes_nothing(world: World,
     assert first.held == []
 
 
-async def test_a_weak_signal_alone_flags_and_holds_nothing(world: World, watcher: Watcher) -> None:
+async def test_a_weak_signal_alone_flags_and_holds_nothing(world: World, watcher: SignalWatcher) -> None:
     await watcher.watch()
     for card in world.tills.cards[:9]:
         await world.authorise(card_number=card.card_number, capture=True)
@@ -117,7 +117,7 @@ async def test_a_weak_signal_alone_flags_and_holds_nothing(world: World, watcher
     assert await waiting(world) == set()
 
 
-async def test_what_is_only_flagged_by_the_programme_is_never_held(world: World, watcher: Watcher) -> None:
+async def test_what_is_only_flagged_by_the_programme_is_never_held(world: World, watcher: SignalWatcher) -> None:
     await watcher.watch()
     for signal in (Signal.MANY_CARDS, Signal.EXACT_CAP):
         await set_to(world, signal, action=Action.FLAG)
@@ -129,7 +129,7 @@ async def test_what_is_only_flagged_by_the_programme_is_never_held(world: World,
     assert await waiting(world) == set()
 
 
-async def test_a_signal_that_is_off_finds_nothing(world: World, watcher: Watcher) -> None:
+async def test_a_signal_that_is_off_finds_nothing(world: World, watcher: SignalWatcher) -> None:
     await watcher.watch()
     for signal in Signal:
         await set_to(world, signal, enabled=False)
@@ -139,7 +139,9 @@ async def test_a_signal_that_is_off_finds_nothing(world: World, watcher: Watcher
     assert await findings(world.database, SAMARINDA, standing=None, signal=None, limit=9) == []
 
 
-async def test_a_dismissal_releases_what_was_held_for_it_alone_and_says_why(world: World, watcher: Watcher) -> None:
+async def test_a_dismissal_releases_what_was_held_for_it_alone_and_says_why(
+    world: World, watcher: SignalWatcher
+) -> None:
     await watcher.watch()
     sold = await collected(world, 14)
     await watcher.watch()
@@ -164,7 +166,7 @@ async def test_a_dismissal_releases_what_was_held_for_it_alone_and_says_why(worl
     assert kinds.count(OrderKind.SIGNAL_DISMISSED) == 2
 
 
-async def test_two_people_confirm_and_what_is_held_stays_held(world: World, watcher: Watcher) -> None:
+async def test_two_people_confirm_and_what_is_held_stays_held(world: World, watcher: SignalWatcher) -> None:
     await watcher.watch()
     await collected(world, 14)
     await watcher.watch()
@@ -181,7 +183,7 @@ async def test_two_people_confirm_and_what_is_held_stays_held(world: World, watc
         await dismiss(*where, reason="lagi", **how(world))
 
 
-async def test_what_somebody_released_by_hand_is_not_held_again(world: World, watcher: Watcher) -> None:
+async def test_what_somebody_released_by_hand_is_not_held_again(world: World, watcher: SignalWatcher) -> None:
     await watcher.watch()
     sold = await collected(world, 14)
     await watcher.watch()
@@ -200,7 +202,7 @@ async def test_what_is_paid_already_is_found_and_said_to_be_too_late(world: Worl
     assert [(each.action, each.evidence["settled_already"]) for each in found] == [(Action.FLAG, 14)]
 
 
-async def test_sales_that_are_taken_back_are_found_when_the_refunds_come(world: World, watcher: Watcher) -> None:
+async def test_sales_that_are_taken_back_are_found_when_the_refunds_come(world: World, watcher: SignalWatcher) -> None:
     await watcher.watch()
     sold = await collected(world, 6, till=world.other_till)
     world.later(hours=3)
@@ -213,7 +215,7 @@ async def test_sales_that_are_taken_back_are_found_when_the_refunds_come(world: 
     assert await waiting(world) == {reply["id"] for reply in sold}
 
 
-async def test_another_process_that_is_at_it_is_left_alone(world: World, watcher: Watcher) -> None:
+async def test_another_process_that_is_at_it_is_left_alone(world: World, watcher: SignalWatcher) -> None:
     await watcher.watch()
     await collected(world, 14)
     async with alone_at(world.database, SAMARINDA) as is_alone:
@@ -225,7 +227,7 @@ async def test_another_process_that_is_at_it_is_left_alone(world: World, watcher
 
 
 async def test_the_day_so_far_is_computed_before_its_cut_off_and_whole_in_the_night(
-    world: World, watcher: Watcher
+    world: World, watcher: SignalWatcher
 ) -> None:
     lines = [{"category": "susu", "product": "susu bubuk 400 g", "unit": "kotak", "quantity": "2"}]
     for place, till in enumerate(world.tills.terminals[:6]):
@@ -264,7 +266,7 @@ async def test_no_signal_declines_before_a_backtest_of_the_very_thresholds(world
 
 
 async def test_where_a_signal_declines_the_next_purchase_is_declined_neutrally_and_explained(
-    world: World, watcher: Watcher
+    world: World, watcher: SignalWatcher
 ) -> None:
     await watcher.watch()
     await tried(world, Signal.MANY_CARDS)
@@ -309,7 +311,7 @@ async def world_explains(world: World, authorisation_id: str) -> Any:
 
 @pytest.mark.parametrize("ends", ["dismissed", "set to flag", "switched off"])
 async def test_a_mark_ends_when_the_finding_is_dismissed_or_the_signal_declines_no_more(
-    world: World, watcher: Watcher, ends: str
+    world: World, watcher: SignalWatcher, ends: str
 ) -> None:
     await watcher.watch()
     await tried(world, Signal.MANY_CARDS)

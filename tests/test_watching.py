@@ -217,7 +217,7 @@ async def test_a_broken_invariant_is_told_until_it_is_mended(
     await world.authorise()
     await world.database.execute("UPDATE wallet SET available_rupiah = available_rupiah - 1 WHERE held_rupiah > 0")
     # A logger that was used before keeps what it was configured with, and nothing is captured.
-    monkeypatch.setattr("authz_service.checking.log", structlog.get_logger())
+    monkeypatch.setattr("authz_service.watching.books.log", structlog.get_logger())
     for _ in range(2):
         with capture_logs() as logs:
             await watcher.books.check()

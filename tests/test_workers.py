@@ -19,7 +19,7 @@ from authz_service import cli
 from authz_service.database import WATCH_CONNECTIONS
 from authz_service.serving import NotServedError
 from authz_service.settings import Settings
-from authz_service.watching import LOCK
+from authz_service.watching.watcher import LOCK
 from tests.conftest import Cluster, EnrolledTemplate, _database
 from tests.harm import Premises
 from tests.instances import REPLACED_WITHIN_SECONDS, WORKERS, Instance, Instances, instances, is_running

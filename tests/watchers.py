@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from authz_service import exposition
-from authz_service.checking import BooksWatch
-from authz_service.watching import Watcher
+from authz_service.watching.books import BooksWatch
+from authz_service.watching.watcher import Watcher
 from tests.world import World
 
 

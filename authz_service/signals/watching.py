@@ -56,7 +56,7 @@ UPDATE signal_watch SET nights_through = greatest(nights_through, $2) WHERE prog
 
 
 @dataclass(slots=True, kw_only=True)
-class Watcher:
+class SignalWatcher:
     """One in each process; the database says whose turn it is."""
 
     settings: Settings

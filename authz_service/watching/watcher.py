@@ -14,7 +14,6 @@ from typing import Final
 import asyncpg
 import structlog
 
-from authz_service.checking import BooksWatch
 from authz_service.clock import Clock, epoch_seconds, monotonic_seconds
 from authz_service.database import BY_INDEXES, Connection, DatabaseUnusable, OfficePool, connect_watch
 from authz_service.exposition import tell
@@ -23,7 +22,8 @@ from authz_service.metric_kinds import Sample
 from authz_service.metrics import HOLDS_EXPIRED_UNWRITTEN, HOLDS_EXPIRING, WATCH_FAILURES, WATCHED_AT
 from authz_service.settings import Settings
 from authz_service.vocabulary import ProgrammeId
-from authz_service.watched import LOOKS, SUMS, Look
+from authz_service.watching.books import BooksWatch
+from authz_service.watching.looks import LOOKS, SUMS, Look
 
 log = structlog.get_logger()
 LOCK: Final = (64722024, 9464)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]"
 
-REVISION: Final = "0019"
+REVISION: Final = "0020"
 """The newest file in `alembic/versions`; a test compares. Revisions are numbers that sort."""
 OLDEST_POSTGRESQL: Final = 15
 _UTC: Final = {"timezone": "UTC"}

@@ -93,7 +93,10 @@ signal_finding = Table(
         name="close_is_whole",
     ),
     CheckConstraint("standing <> 'confirmed' OR accused_by IS NOT NULL", name="confirmed_was_accused"),
-    CheckConstraint("standing <> 'confirmed' OR accused_by <> closed_by", name="confirmed_by_somebody_else"),
+    CheckConstraint(
+        "standing <> 'confirmed' OR lower(btrim(accused_by)) <> lower(btrim(closed_by))",
+        name="confirmed_by_somebody_else",
+    ),
 )
 
 # The purchases that a finding is about.
